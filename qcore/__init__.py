@@ -1,0 +1,77 @@
+"""qcore: the readable, executable specification of TensorFlow Lite quantization.
+
+Reads and writes ``.tflite`` files, quantizes tensors and runs models with the very integers of TensorFlow Lite's kernels, without
+TensorFlow. Public names load on first use, so that ``import qcore`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from qcore.errors import InputError, InternalError, ModelError, QCoreError, QuantizationError, UnsupportedError
+
+if TYPE_CHECKING:
+    from qcore.model import Model
+    from qcore.numerics import (
+        QuantizedTensor,
+        QuantParams,
+        choose_params,
+        dequantize,
+        fake_quantize,
+        quantize,
+        quantize_multiplier,
+        quantize_tensor,
+    )
+    from qcore.runtime.interpreter import Interpreter
+    from qcore.schema import load, save
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Model": "qcore.model",
+    "QuantParams": "qcore.numerics",
+    "QuantizedTensor": "qcore.numerics",
+    "choose_params": "qcore.numerics",
+    "dequantize": "qcore.numerics",
+    "fake_quantize": "qcore.numerics",
+    "quantize": "qcore.numerics",
+    "quantize_multiplier": "qcore.numerics",
+    "quantize_tensor": "qcore.numerics",
+    "Interpreter": "qcore.runtime.interpreter",
+    "load": "qcore.schema",
+    "save": "qcore.schema",
+}
+
+__all__ = [
+    "InputError",
+    "InternalError",
+    "Interpreter",
+    "Model",
+    "ModelError",
+    "QCoreError",
+    "QuantParams",
+    "QuantizationError",
+    "QuantizedTensor",
+    "UnsupportedError",
+    "choose_params",
+    "dequantize",
+    "fake_quantize",
+    "load",
+    "quantize",
+    "quantize_multiplier",
+    "quantize_tensor",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'qcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,7 @@
+"""``python -m qcore``."""
+
+import sys
+
+from qcore.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,215 @@
+"""``Interpreter``: the methods, dictionaries and names of ``tf.lite.Interpreter``, and ``run`` on real values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO, get_args
+
+import numpy as np
+
+from qcore.errors import InputError, UnsupportedError
+from qcore.kernels.opdef import Arithmetic, Array
+from qcore.model import Model
+from qcore.runtime.details import tensor_details
+from qcore.runtime.executor import Executor
+from qcore.runtime.plan import DEFAULT_MEMORY_LIMIT, Settings
+from qcore.runtime.real_values import to_elements, to_real
+from qcore.runtime.signature import SignatureRunner
+from qcore.schema import load
+
+ENGINES = ("auto", "reference")
+
+
+class Interpreter:
+    """Runs a model. A drop-in for ``tf.lite.Interpreter``.
+
+    Args:
+        model_path: path of a ``.tflite`` file.
+        model_content: the file's bytes, a binary file object, or a ``Model``; one of the two must be given.
+        num_threads: accepted; the reference engine runs in one thread, and results never depend on it.
+        experimental_op_resolver_type: accepted; results are those of TensorFlow Lite's reference kernels (BUILTIN_REF).
+        experimental_preserve_all_tensors: keep every intermediate, so that ``get_tensor`` can read it. Changes no result.
+        arithmetic: whose integers: "reference" (BUILTIN_REF).
+        engine: "auto" or "reference" (NumPy).
+        memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
+        experimental_delegates: accepted where empty.
+
+    Raises:
+        QCoreError: the file is damaged, or an argument is wrong. What the graph holds is checked by ``allocate_tensors``.
+    """
+
+    def __init__(
+        self,
+        model_path: str | os.PathLike[str] | None = None,
+        model_content: bytes | bytearray | memoryview | BinaryIO | Model | None = None,
+        experimental_delegates: Sequence[Any] | None = None,
+        num_threads: int | None = None,
+        experimental_op_resolver_type: Any = None,
+        experimental_preserve_all_tensors: bool = False,
+        *,
+        arithmetic: Arithmetic = "reference",
+        engine: str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+    ):
+        del experimental_op_resolver_type
+        if (model_path is None) == (model_content is None):
+            raise InputError("Interpreter: give either model_path or model_content")
+        if experimental_delegates:
+            raise UnsupportedError("Interpreter: qcore runs no delegates")
+        if num_threads is not None and (isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1):
+            raise InputError(f"Interpreter: num_threads is {num_threads!r}, expected an integer of at least 1")
+        if arithmetic not in get_args(Arithmetic):
+            raise InputError(f"Interpreter: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
+        if arithmetic != "reference":
+            raise UnsupportedError(f"Interpreter: arithmetic {arithmetic!r} is not there yet, qcore has 'reference'")
+        if engine not in ENGINES:
+            raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(ENGINES)}")
+        source = model_path if model_path is not None else model_content
+        self.model = source if isinstance(source, Model) else load(source)  # type: ignore[arg-type]
+        self._settings = Settings(arithmetic, experimental_preserve_all_tensors, memory_limit)
+        self._executors: dict[int, Executor] = {}
+
+    def _executor(self, subgraph: int = 0) -> Executor:
+        if not 0 <= subgraph < len(self.model.subgraphs):
+            raise InputError(f"subgraph {subgraph}: the model has {len(self.model.subgraphs)} subgraphs")
+        if subgraph not in self._executors:
+            self._executors[subgraph] = Executor(self.model, subgraph, self._settings)
+        return self._executors[subgraph]
+
+    def allocate_tensors(self) -> None:
+        """Plan every operator for the present input shapes, and take the memory.
+
+        Raises:
+            ModelError: the graph is wrong.
+            UnsupportedError: it holds an operator or type that qcore does not do.
+        """
+        self._executor().allocate()
+
+    def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
+        """Give an input another shape; call ``allocate_tensors`` afterwards.
+
+        Args:
+            input_index: the input's tensor number.
+            tensor_size: the new shape.
+            strict: refuse to change a dimension that ``shape_signature`` does not mark as unknown (-1).
+
+        Raises:
+            InputError: not an input, a negative dimension, or a change that strict forbids.
+        """
+        self._executor().resize(int(input_index), tuple(int(size) for size in tensor_size), strict)
+
+    def set_tensor(self, tensor_index: int, value: Any) -> None:
+        """Copy an array into an input.
+
+        Raises:
+            InputError: not an input, not allocated, or another shape or type than the input's.
+        """
+        self._executor().write(int(tensor_index), np.asarray(value))
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
+        """A copy of a tensor's value: inputs, constants and variables at any time, outputs after ``invoke``.
+
+        Raises:
+            InputError: the tensor holds no value now; for intermediates the message names ``experimental_preserve_all_tensors``.
+        """
+        return self._executor(subgraph_index).read(int(tensor_index)).copy()
+
+    def tensor(self, tensor_index: int) -> Callable[[], Array]:
+        """A function that gives a view of a tensor's memory, for reading and writing without a copy."""
+        return lambda: self._executor().read(int(tensor_index))
+
+    def invoke(self) -> None:
+        """Run the model on the inputs set before.
+
+        Raises:
+            QCoreError: an operator cannot run on these values.
+        """
+        self._executor().invoke()
+
+    def reset_all_variables(self) -> None:
+        """Set every variable tensor to real zero."""
+        for executor in self._executors.values():
+            executor.reset_variables()
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """A dictionary for each input, in the model's order: name, index, shape, dtype, quantization_parameters, ..."""
+        executor = self._executor()
+        return [tensor_details(executor, index) for index in executor.graph.inputs]
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """A dictionary for each output, in the model's order."""
+        executor = self._executor()
+        return [tensor_details(executor, index) for index in executor.graph.outputs]
+
+    def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
+        """A dictionary for each tensor of a subgraph."""
+        executor = self._executor(subgraph_index)
+        return [tensor_details(executor, index) for index in range(len(executor.graph.tensors))]
+
+    @property
+    def planned_memory(self) -> int:
+        """Bytes that the first subgraph's tensors and temporaries take, the file's constants not counted."""
+        return self._executor().allocated().peak_memory
+
+    def num_subgraphs(self) -> int:
+        """How many subgraphs the model has."""
+        return len(self.model.subgraphs)
+
+    def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
+        """Names of inputs and outputs by signature key."""
+        return {
+            s.key: {"inputs": [name for name, _ in s.inputs], "outputs": [name for name, _ in s.outputs]}
+            for s in self.model.signatures or []
+        }
+
+    def get_signature_runner(self, signature_key: str | None = None) -> SignatureRunner:
+        """A callable that runs one signature; the key may be left out where the model has exactly one.
+
+        Raises:
+            InputError: no such signature, or no key given and not exactly one.
+        """
+        signatures = {s.key: s for s in self.model.signatures or []}
+        if signature_key is None:
+            if len(signatures) != 1:
+                raise InputError(f"get_signature_runner: name one of the model's {len(signatures)} signatures: {sorted(signatures)}")
+            signature_key = next(iter(signatures))
+        if signature_key not in signatures:
+            raise InputError(f"get_signature_runner: no signature {signature_key!r}, the model has {sorted(signatures)}")
+        signature = signatures[signature_key]
+        return SignatureRunner(self._executor(signature.subgraph_index), signature)
+
+    def run(self, *inputs: Any, **named: Any) -> dict[str, Array]:
+        """Run on real values, and give real values by output name: quantizes, rounds and saturates as each tensor says.
+
+        Args:
+            inputs: arrays in the order of ``get_input_details``, or one mapping from input name to array.
+            named: arrays by input name.
+
+        A float array given to a quantized input is taken as real values; any other array as the tensor's own elements. Inputs
+        are resized to the arrays given where the model allows.
+
+        Raises:
+            InputError: inputs are missing, unknown, or do not fit.
+            QCoreError: the model cannot run on them.
+        """
+        executor = self._executor()
+        given = self._inputs_by_index(inputs, named)
+        for index, array in given.items():
+            executor.resize(index, array.shape)
+        executor.allocate()
+        for index, array in given.items():
+            executor.write(index, to_elements(executor.tensor(index), array))
+        executor.invoke()
+        return {executor.tensor(i).name: to_real(executor.tensor(i), executor.read(i)) for i in executor.graph.outputs}
+
+    def _inputs_by_index(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[int, Array]:
+        executor = self._executor()
+        indices = {executor.tensor(index).name: index for index in executor.graph.inputs}
+        if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+            named, inputs = {**inputs[0], **named}, ()
+        given = dict(zip(executor.graph.inputs, inputs, strict=False)) | {indices[n]: v for n, v in named.items() if n in indices}
+        unknown = sorted(set(named) - set(indices))
+        if unknown or len(given) != len(executor.graph.inputs) or len(inputs) + len(named) != len(given):
+            raise InputError(f"run: got {len(inputs)} arrays and the names {sorted(named)}, expected one for each of {list(indices)}")
+        return {index: np.asarray(value) for index, value in given.items()}

@@ -1,0 +1,286 @@
+"""The plan of one subgraph: every operator prepared, every tensor of known size given its place, before anything runs.
+
+An operator is prepared at plan time where its input shapes are known; otherwise, or where it needs a value that is not known yet, it
+is prepared at run time. Operators that depend on constants alone are computed once, here: DEQUANTIZE of float16 weights, shape
+arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from qcore.errors import InternalError, ModelError, QCoreError, UnsupportedError
+from qcore.kernels.opdef import Arithmetic, Array, Node, Operand, OpDef, Shape, Step, ValueNeeded
+from qcore.kernels.registry import OPERATORS
+from qcore.model import OPTIONAL, Model, Operator, Tensor
+from qcore.numerics.dtypes import element_type
+from qcore.runtime.memory import Life, place
+from qcore.schema import constant, default_options
+
+DEFAULT_MEMORY_LIMIT = 2**32
+SCRATCH_PER_ELEMENT = 16
+"""Bytes of temporaries that a kernel is taken to need per element of its largest tensor, where its step does not say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a plan depends on besides the model and its input shapes.
+
+    memory_limit: bytes that tensors and the temporaries of one kernel may take together, constants of the file not counted.
+    """
+
+    arithmetic: Arithmetic = "reference"
+    preserve_all_tensors: bool = False
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+
+
+@dataclass
+class PlannedOperator:
+    """An operator with its tensors and, where it could be prepared already, its step."""
+
+    definition: OpDef
+    operator: Operator
+    where: str
+    step: Step | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A subgraph ready to run.
+
+    operators: in the order they run; those computed at plan time are left out.
+    constants: value by tensor number: the file's constants that are used, and what was computed from them.
+    shapes: by tensor number, where known at plan time.
+    offsets: place in the arena by tensor number, in bytes.
+    arena_size: bytes.
+    peak_memory: bytes of the arena, variables, computed constants and the largest temporaries.
+    last_use: by tensor number, the position in operators after which its value is not needed.
+    """
+
+    operators: list[PlannedOperator]
+    constants: dict[int, Array]
+    shapes: dict[int, Shape]
+    offsets: dict[int, int]
+    arena_size: int
+    peak_memory: int
+    last_use: dict[int, int]
+
+
+def bytes_of(tensor: Tensor, shape: Shape) -> int:
+    """Bytes that an array of this shape takes in memory; 8 an element where elements are objects.
+
+    Raises:
+        UnsupportedError: the tensor's values cannot be held in an array.
+    """
+    storage = element_type(tensor.dtype).storage
+    if storage is None:
+        raise UnsupportedError(f"tensor '{tensor.name}': values of type {tensor.dtype} cannot be held in an array")
+    return math.prod(shape) * storage.itemsize
+
+
+class Planner:
+    """Prepares the operators of one subgraph."""
+
+    def __init__(self, model: Model, subgraph: int, settings: Settings):
+        self.graph = model.subgraphs[subgraph]
+        self.settings = settings
+
+    def plan(self, input_shapes: Mapping[int, Shape]) -> Plan:
+        """The plan for inputs of these shapes.
+
+        Raises:
+            QCoreError: the graph is wrong, holds what qcore does not do, or needs more memory than allowed.
+        """
+        constants, shapes = self.known_tensors(input_shapes)
+        operators: list[PlannedOperator] = []
+        available = set(shapes)
+        computed = sum(bytes_of(self.graph.tensors[i], shapes[i]) for i in shapes if self.graph.tensors[i].is_variable)
+        scratch = 0
+        for position, operator in enumerate(self.graph.operators):
+            planned = self.look_up(position, operator)
+            self.check_order(planned, available)
+            inputs = [i for i in operator.inputs if i != OPTIONAL]
+            if all(i in shapes for i in inputs):
+                with contextlib.suppress(ValueNeeded):
+                    planned.step = self.prepare(planned, self.node(planned, shapes, constants))
+            available.update(operator.outputs)
+            if planned.step is not None:
+                self.check_size(planned, planned.step)
+                shapes.update({o: s for o, s in zip(operator.outputs, planned.step.shapes, strict=True) if s is not None})
+                scratch = max(scratch, self.scratch(planned, planned.step, shapes))
+                if planned.definition.pure and (planned.step.known or all(i in constants for i in inputs)):
+                    results = run_step(planned, planned.step, [constants.get(i) for i in operator.inputs])
+                    for output, result in zip(operator.outputs, results, strict=True):
+                        result.flags.writeable = False
+                        constants[output], shapes[output] = result, result.shape
+                        computed += result.nbytes
+                    continue
+            operators.append(planned)
+        return self.laid_out(operators, constants, shapes, computed, scratch)
+
+    def known_tensors(self, input_shapes: Mapping[int, Shape]) -> tuple[dict[int, Array], dict[int, Shape]]:
+        """Constants that operators or outputs use, and the shapes of all tensors that hold a value before anything runs."""
+        used = {i for operator in self.graph.operators for i in operator.inputs if i != OPTIONAL} | {*self.graph.inputs, *self.graph.outputs}
+        constants: dict[int, Array] = {}
+        shapes: dict[int, Shape] = {}
+        written = {o for operator in self.graph.operators for o in operator.outputs}
+        for i in sorted(used):
+            tensor = self.graph.tensors[i]
+            if tensor.is_variable:
+                shapes[i] = tensor.shape
+            elif tensor.is_constant:
+                value = constant(tensor)
+                assert value is not None
+                constants[i], shapes[i] = value, value.shape
+            elif i not in written and i not in self.graph.inputs and 0 in tensor.shape:
+                storage = element_type(tensor.dtype).storage
+                constants[i], shapes[i] = np.zeros(tensor.shape, storage), tensor.shape
+        for i in self.graph.inputs:
+            if i not in constants:
+                shapes[i] = input_shapes.get(i, self.graph.tensors[i].shape)
+        return constants, shapes
+
+    def look_up(self, position: int, operator: Operator) -> PlannedOperator:
+        """The operator's definition and how messages name it."""
+        output = next((f", output '{self.graph.tensors[o].name}'" for o in operator.outputs if o != OPTIONAL), "")
+        where = f"{operator.name} (op {position}{output})"
+        definition = OPERATORS.get(operator.code.name)
+        if definition is None:
+            raise UnsupportedError(f"{where}: qcore does not have this operator")
+        return PlannedOperator(definition, operator, where)
+
+    def check_order(self, planned: PlannedOperator, available: set[int]) -> None:
+        """Refuse an operator that reads what nothing has computed yet, or writes what already holds a value."""
+        operator = planned.operator
+        for i in operator.inputs:
+            if i != OPTIONAL and i not in available:
+                raise ModelError(f"{planned.where}: reads tensor {i} '{self.graph.tensors[i].name}' before anything computes it")
+        for position, o in enumerate(operator.outputs):
+            if o == OPTIONAL:
+                raise ModelError(f"{planned.where}: output {position} is left out")
+            if o in available or o in operator.outputs[:position]:
+                raise ModelError(f"{planned.where}: writes tensor {o} '{self.graph.tensors[o].name}', which already holds a value")
+
+    def node(self, planned: PlannedOperator, shapes: Mapping[int, Shape], values: Mapping[int, Array]) -> Node:
+        """What ``prepare`` sees of the operator."""
+        operator = planned.operator
+        tensors = self.graph.tensors
+
+        def operand(i: int, shape: Shape, value: Array | None) -> Operand:
+            t = tensors[i]
+            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable)
+
+        options = operator.options or default_options(operator.code.name)
+        return Node(
+            operator=operator.name,
+            where=planned.where,
+            inputs=tuple(None if i == OPTIONAL else operand(i, shapes[i], values.get(i)) for i in operator.inputs),
+            outputs=tuple(operand(o, tensors[o].shape, None) for o in operator.outputs),
+            options=options.fields if options else {},
+            custom_options=b"" if operator.custom_options is None else operator.custom_options.tobytes(),
+            arithmetic=self.settings.arithmetic,
+            version=operator.code.version,
+        )
+
+    def prepare(self, planned: PlannedOperator, node: Node) -> Step:
+        """Prepare one operator.
+
+        Raises:
+            QCoreError: it cannot run.
+            ValueNeeded: it needs a value that the node does not hold.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                return planned.definition.ready(node)
+        except (QCoreError, ValueNeeded):
+            raise
+        except MemoryError:
+            raise ModelError(f"{planned.where}: preparing it takes more memory than there is") from None
+        except Exception as error:
+            raise InternalError(f"{planned.where}: qcore failed to prepare it: {type(error).__name__}: {error}") from error
+
+    def prepare_late(self, planned: PlannedOperator, values: Mapping[int, Array], constants: Mapping[int, Array]) -> Step:
+        """Prepare one operator at run time, giving it just the values that it asks for: only constants may be packed for good."""
+        inputs = planned.operator.inputs
+        shapes = {i: values[i].shape for i in inputs if i != OPTIONAL}
+        known = dict(constants)
+        while True:
+            node = self.node(planned, shapes, known)
+            try:
+                step = self.prepare(planned, node)
+            except ValueNeeded as request:
+                asked = next(i for i, operand in zip(inputs, node.inputs, strict=True) if operand is request.operand)
+                known[asked] = values[asked]
+            else:
+                self.check_size(planned, step)
+                return step
+
+    def check_size(self, planned: PlannedOperator, step: Step) -> None:
+        """Refuse outputs and temporaries over the memory limit before any memory is taken."""
+        for o, shape in zip(planned.operator.outputs, step.shapes, strict=True):
+            tensor = self.graph.tensors[o]
+            if shape is not None and bytes_of(tensor, shape) > self.settings.memory_limit:
+                raise ModelError(
+                    f"{planned.where}: output '{tensor.name}' {tensor.dtype}{list(shape)} takes {bytes_of(tensor, shape)} bytes, "
+                    f"the memory limit is {self.settings.memory_limit}"
+                )
+        if step.scratch > self.settings.memory_limit:
+            raise ModelError(f"{planned.where}: needs {step.scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}")
+
+    def scratch(self, planned: PlannedOperator, step: Step, shapes: Mapping[int, Shape]) -> int:
+        """Bytes of temporaries that the operator is taken to need."""
+        if step.scratch:
+            return step.scratch
+        touched = [i for i in (*planned.operator.inputs, *planned.operator.outputs) if i in shapes]
+        return SCRATCH_PER_ELEMENT * max((math.prod(shapes[i]) for i in touched), default=0)
+
+    def laid_out(
+        self, operators: list[PlannedOperator], constants: dict[int, Array], shapes: dict[int, Shape], computed: int, scratch: int
+    ) -> Plan:
+        """Place every tensor of known size that is neither constant nor variable; inputs and outputs keep their place throughout."""
+        end = len(operators)
+        first = dict.fromkeys(self.graph.inputs, -1)
+        last: dict[int, int] = {}
+        for position, planned in enumerate(operators):
+            first.update(dict.fromkeys(planned.operator.outputs, position))
+            last.update(dict.fromkeys((*planned.operator.inputs, *planned.operator.outputs), position))
+        keep = first if self.settings.preserve_all_tensors else (*self.graph.inputs, *self.graph.outputs)
+        last.update(dict.fromkeys(keep, end))
+        placed = [
+            i
+            for i in first
+            if i in shapes and i not in constants and not self.graph.tensors[i].is_variable and self.graph.tensors[i].dtype != "string"
+        ]
+        lives = [Life(bytes_of(self.graph.tensors[i], shapes[i]), first[i], last.get(i, end)) for i in placed]
+        biggest = max((life.size for life in lives), default=0)
+        offsets, arena_size = place(lives) if biggest <= self.settings.memory_limit else ([0] * len(lives), biggest)
+        peak = arena_size + computed + scratch
+        if peak > self.settings.memory_limit:
+            raise ModelError(
+                f"the graph needs {peak} bytes (tensors {arena_size}, variables and computed constants {computed}, temporaries {scratch}), "
+                f"the memory limit is {self.settings.memory_limit}"
+            )
+        return Plan(operators, constants, shapes, dict(zip(placed, offsets, strict=True)), arena_size, peak, last)
+
+
+def run_step(planned: PlannedOperator, step: Step, inputs: list[Array | None]) -> tuple[Array, ...]:
+    """Run one kernel; its outputs, followed by the new values of the variables it updates.
+
+    Raises:
+        QCoreError: the inputs are ones the operator cannot run on, or memory is out.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            results = step.kernel(step.params, *inputs)
+    except QCoreError:
+        raise
+    except MemoryError:
+        raise ModelError(f"{planned.where}: running it takes more memory than there is") from None
+    except Exception as error:
+        raise InternalError(f"{planned.where}: qcore failed to run it: {type(error).__name__}: {error}") from error
+    return results if isinstance(results, tuple) else (results,)
