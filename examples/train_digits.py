@@ -17,6 +17,7 @@ SHOWN = 100
 
 
 def main(folder: Path) -> None:
+    """Train, quantize, and write both files."""
     tf.keras.utils.set_random_seed(7)
     digits = load_digits()
     images = (digits.images / 16).astype(np.float32)[..., np.newaxis]

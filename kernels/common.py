@@ -11,8 +11,10 @@ import numpy as np
 from qcore.errors import ModelError
 from qcore.kernels.opdef import Array, Node, Operand, Shape
 from qcore.numerics.dtypes import ELEMENT_TYPES
+from qcore.numerics.rounding import round_half_away
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+MAX_RANK = 32
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,17 @@ def window(node: Node, what: str, input_size: int, size: int, stride: int, paddi
 
 
 def float_activation_range(node: Node, activation: str) -> tuple[float, float]:
-    """Real bounds of a fused activation.
+    """Real bounds of an activation that clamps; RELU_0_TO_1 is never fused.
 
     Source: tflite/kernels/kernel_util.h#CalculateActivationRange.
     """
-    ranges = {"NONE": (-math.inf, math.inf), "RELU": (0.0, math.inf), "RELU_N1_TO_1": (-1.0, 1.0), "RELU6": (0.0, 6.0)}
+    ranges = {
+        "NONE": (-math.inf, math.inf),
+        "RELU": (0.0, math.inf),
+        "RELU6": (0.0, 6.0),
+        "RELU_N1_TO_1": (-1.0, 1.0),
+        "RELU_0_TO_1": (0.0, 1.0),
+    }
     if activation not in ranges:
         raise node.unsupported(f"fused activation {activation}, qcore has {', '.join(ranges)}")
     return ranges[activation]
@@ -91,17 +99,15 @@ def quantized_activation_range(node: Node, activation: str, output: Operand) -> 
 
     Source: tflite/kernels/kernel_util.cc#CalculateActivationRangeQuantized.
     """
-    from qcore.numerics.rounding import round_half_away
-
     low, high = output.type.quantized_min, output.type.quantized_max
     bounds = []
     for bound, edge in zip(float_activation_range(node, activation), (low, high), strict=True):
         if math.isinf(bound):
             bounds.append(edge)
             continue
-        code = output.zero_point + round_half_away(np.float32(bound) / np.float32(output.scale))
-        node.require(INT32_MIN <= code <= INT32_MAX, f"bound {bound} of {activation} does not fit int32 at output scale {output.scale}")
-        bounds.append(min(max(int(code), low), high))
+        steps = float(round_half_away(np.array([bound], np.float32) / np.float32(output.scale))[0])
+        node.require(abs(steps) <= INT32_MAX, f"bound {bound} of {activation} does not fit int32 at output scale {output.scale}")
+        bounds.append(min(max(output.zero_point + int(steps), low), high))
     return bounds[0], bounds[1]
 
 
@@ -140,6 +146,13 @@ def require_same_quantization(node: Node, input: Operand, output: Operand) -> No
         )
 
 
+def require_centred_int16(node: Node, *operands: Operand) -> None:
+    """Refuse the model where one of these tensors is int16 and has a zero point other than 0."""
+    for operand in operands:
+        zero_point = parameters(operand)[1]
+        node.require(operand.dtype != "int16" or zero_point == 0, f"'{operand.name}' is int16 with zero point {zero_point}, expected 0")
+
+
 def normalize_axis(node: Node, axis: int, rank: int) -> int:
     """An axis counted from the front.
 
@@ -174,6 +187,32 @@ def integers(node: Node, operand: Operand, types: tuple[str, ...] = ("int32", "i
     return [int(value) for value in operand.value.flat]
 
 
+def single_integer(node: Node, operand: Operand, types: tuple[str, ...] = ("int32", "int64")) -> int:
+    """The value of a tensor of one element; asks the planner to wait where it is not known yet.
+
+    Raises:
+        ModelError: it has none or several.
+        UnsupportedError: the tensor is of another type.
+    """
+    count = math.prod(operand.shape)
+    node.require(count == 1, f"'{operand.name}' has {count} elements, expected 1")
+    return integers(node, operand, types)[0]
+
+
+def read_shape(node: Node, operand: Operand) -> Shape:
+    """The shape that the values of a vector name; asks the planner to wait where they are not known yet.
+
+    Raises:
+        ModelError: it is no shape of a tensor.
+    """
+    require_rank(node, operand, 1)
+    node.require(operand.shape[0] <= MAX_RANK, f"'{operand.name}' names {operand.shape[0]} axes, at most {MAX_RANK} are supported")
+    shape = tuple(integers(node, operand))
+    for size in shape:
+        node.require(0 <= size <= INT32_MAX, f"'{operand.name}' names the shape {list(shape)}, expected sizes from 0 to {INT32_MAX}")
+    return shape
+
+
 def types_of_width(*bits: int) -> tuple[str, ...]:
     """The element types of these widths in bits, by which TensorFlow Lite chooses among kernels that only move values."""
     return tuple(t.name for t in ELEMENT_TYPES.values() if t.bits in bits and t.storage is not None)
@@ -190,4 +229,4 @@ def require_indices(where: str, indices: Array, bound: int) -> None:
     """
     outside = (indices < 0) | (indices >= bound)
     if outside.any():
-        raise ModelError(f"{where}: index {indices[outside].flat[0]} is out of range, expected 0 to {bound - 1}")
+        raise ModelError(f"{where}: index {indices[outside].flat[0]} is out of range, there are {bound}")

@@ -10,9 +10,10 @@ An operator's room holds, in this order: its docstring, a frozen ``Params``, ``i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ Array = NDArray[Any]
 Arithmetic = Literal["reference", "builtin", "xnnpack"]
 
 
-class ValueNeeded(Exception):  # noqa: N818  a request to the planner, not a fault
+class ValueNeeded(Exception):
     """Raised by ``prepare`` when it needs the value of a tensor that is only known at run time; the planner then prepares later."""
 
     def __init__(self, operand: Operand):
@@ -34,12 +35,25 @@ class ValueNeeded(Exception):  # noqa: N818  a request to the planner, not a fau
         self.operand = operand
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Blockwise quantization: each run of ``size`` elements along the last axis has a scale of its own.
+
+    scale: float[..., blocks], as the file stores it. zero_point: integers of the same shape; None where all are 0.
+    """
+
+    scale: Array
+    zero_point: Array | None
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
 class Operand:
     """One tensor as an operator sees it at plan time.
 
     shape: concrete for inputs; for outputs what the file says, which ``prepare`` does not trust.
     constant: the value, decoded (int4 as int8), where it is known at plan time.
+    blocks: its blockwise quantization, if it has that.
     """
 
     name: str
@@ -48,9 +62,11 @@ class Operand:
     quantization: Quantization | None = None
     constant: Array | None = None
     is_variable: bool = False
+    blocks: Blocks | None = None
 
     @property
     def type(self) -> ElementType:
+        """Its element type."""
         return element_type(self.dtype)
 
     @property
@@ -63,7 +79,13 @@ class Operand:
 
     @property
     def rank(self) -> int:
+        """How many dimensions it has."""
         return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
 
     @property
     def value(self) -> Array:
@@ -74,6 +96,7 @@ class Operand:
 
     @property
     def is_quantized(self) -> bool:
+        """It has at least one scale."""
         return self.quantization is not None and self.quantization.scale.size > 0
 
     @property
@@ -96,6 +119,23 @@ class Operand:
         return self.quantization
 
 
+class Session(Protocol):
+    """What operators may use of the running model beyond their inputs: other subgraphs, and resources that outlive an invoke.
+
+    resources: values by a key of the operators' own making; each kind of resource keeps to its own keys.
+    loop_limit: most iterations of one loop.
+    """
+
+    resources: dict[Any, Any]
+    loop_limit: int
+
+    def signature(self, subgraph: int) -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
+        """Inputs and outputs of a subgraph as the file declares them; raises ModelError where there is no such subgraph."""
+
+    def call(self, subgraph: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
+        """Run a subgraph on these inputs; raises QCoreError where it cannot."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One operator of a model at plan time.
@@ -104,6 +144,8 @@ class Node:
     inputs: None where the model leaves an input out.
     options: every field of the operator's options table by its schema name, defaults filled in.
     custom_options: a custom operator's own bytes.
+    intermediates: tensors that only lend the operator their quantization (LSTM).
+    session: the running model; see ``needs_session``.
     """
 
     operator: str
@@ -114,6 +156,18 @@ class Node:
     custom_options: bytes = b""
     arithmetic: Arithmetic = "reference"
     version: int = 1
+    intermediates: tuple[Operand, ...] = ()
+    session: Session | None = None
+
+    def needs_session(self) -> Session:
+        """The running model.
+
+        Raises:
+            UnsupportedError: the operator was prepared outside of one.
+        """
+        if self.session is None:
+            raise self.unsupported("runs only within a model")
+        return self.session
 
     def input(self, index: int) -> Operand:
         """An input that must be there.

@@ -112,26 +112,28 @@ def average_quantized(p: Params, x: Array) -> Array:
     """
     sums, counts = window_sums(x.astype(np.int32), p), window_counts(p)
     magnitude = (np.abs(sums) + counts // 2) // counts
-    average = np.where(sums < 0, -magnitude, magnitude)
-    return np.clip(average, p.activation_min, p.activation_max).astype(x.dtype)
+    average: Array = np.where(sums < 0, -magnitude, magnitude)
+    return average.clip(p.activation_min, p.activation_max).astype(x.dtype)
 
 
 def average_float(p: Params, x: Array) -> Array:
     """Average of float32[batch, height, width, channels]."""
-    return np.clip(window_sums(x, p) / window_counts(p).astype(np.float32), np.float32(p.activation_min), np.float32(p.activation_max))
+    average = window_sums(x, p) / window_counts(p).astype(np.float32)
+    return average.clip(np.float32(p.activation_min), np.float32(p.activation_max))
 
 
 def maximum(p: Params, x: Array) -> Array:
     """Greatest value of each window; x: float32 | int8 | uint8 | int16[batch, height, width, channels]."""
     lowest = np.finfo(x.dtype).min if x.dtype.kind == "f" else np.iinfo(x.dtype).min
     rows = reduce_windows(x, 2, p.width, np.maximum, lowest)
-    return np.clip(reduce_windows(rows, 1, p.height, np.maximum, lowest), x.dtype.type(p.activation_min), x.dtype.type(p.activation_max))
+    greatest = reduce_windows(rows, 1, p.height, np.maximum, lowest)
+    return greatest.clip(x.dtype.type(p.activation_min), x.dtype.type(p.activation_max))
 
 
 def l2_float(p: Params, x: Array) -> Array:
     """Root of the mean square of float32[batch, height, width, channels]."""
-    root = np.sqrt(window_sums(x * x, p) / window_counts(p).astype(np.float32))
-    return np.clip(root, np.float32(p.activation_min), np.float32(p.activation_max))
+    root: Array = np.sqrt(window_sums(x * x, p) / window_counts(p).astype(np.float32))
+    return root.clip(np.float32(p.activation_min), np.float32(p.activation_max))
 
 
 AVERAGE_POOL_2D = OpDef("AVERAGE_POOL_2D", prepare_average, ("float32", *QUANTIZED), (1, 1), tolerances={"float32": FLOAT_ORDER})

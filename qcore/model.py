@@ -87,6 +87,7 @@ class Tensor:
 
     @property
     def is_constant(self) -> bool:
+        """The file holds its value."""
         return self.buffer.data is not None
 
 
@@ -116,7 +117,7 @@ class Operator:
     @property
     def name(self) -> str:
         """The builtin's name, or a custom operator's own code."""
-        return self.code.custom_code or self.code.name
+        return self.code.custom_code or "CUSTOM" if self.code.name == "CUSTOM" else self.code.name
 
 
 @dataclass(eq=False)

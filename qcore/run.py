@@ -25,23 +25,31 @@ from qcore.runtime.real_values import to_real
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("model", nargs="?", help="a .tflite file; left out: the bundled digit classifier on the bundled digits")
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", nargs="?", help="a .tflite file; left out: the bundled digit classifier on the bundled digits")
+    add(
         "--input",
         action="append",
         default=[],
         metavar="[NAME=]FILE",
-        help="an input's value: .npy, .npz (arrays by input name), .png or .jpg; once per input, in order or by name; random where left out",
+        help="an input's value, by name or in order: .npy, .npz (arrays by input name), .png or .jpg; random where left out",
     )
-    parser.add_argument("--image-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOW", "HIGH"), help="real values of black and white in float inputs (default 0 1)")
-    parser.add_argument("--seed", type=int, default=0, help="of random inputs (default 0)")
-    parser.add_argument("--output", metavar="FILE", help="write the outputs' elements by name to an .npz file")
-    parser.add_argument("--top", type=int, default=5, help="how many classes to show of an output that looks like a classifier's (default 5)")
-    parser.add_argument("--trace", metavar="FOLDER", help="write every tensor's value as .npy, and an index.json")
-    parser.add_argument("--repeat", type=int, default=1, help="invoke so many times and give the best and median time")
-    parser.add_argument("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers")
-    parser.add_argument("--engine", choices=ENGINES, default="auto")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    add(
+        "--image-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="real values of black and white in float inputs (default 0 1)",
+    )
+    add("--seed", type=int, default=0, help="of random inputs (default 0)")
+    add("--output", metavar="FILE", help="write the outputs' elements by name to an .npz file")
+    add("--top", type=int, default=5, help="how many classes to show of an output that looks like a classifier's (default 5)")
+    add("--trace", metavar="FOLDER", help="write every tensor's value as .npy, and an index.json")
+    add("--repeat", type=int, default=1, help="invoke so many times and give the best and median time")
+    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers")
+    add("--engine", choices=ENGINES, default="auto")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -94,18 +102,20 @@ class Report:
     def show(self, top: int) -> None:
         """Print tables; of an output that looks like a classifier's, the greatest values."""
         out = console()
-        columns = ("name", "type", "shape", "least", "greatest", "mean")
+        headings = ("name", "type", "shape", "least", "greatest", "mean")
         rows = [_row(name, a, a) for name, a in self.inputs.items()]
-        out.print(table("inputs", columns, rows, numeric=columns[3:]))
+        out.print(table("inputs", headings, rows, numeric=headings[3:]))
         out.print()
         rows = [_row(name, a, self.real[name]) for name, a in self.outputs.items()]
-        out.print(table("outputs (real values)", columns, rows, numeric=columns[3:]))
+        out.print(table("outputs (real values)", headings, rows, numeric=headings[3:]))
         for name, real in self.real.items():
             if looks_like_classifier(real):
                 scores = real.ravel()
                 best = np.argsort(-scores, kind="stable")[:top]
                 out.print()
-                out.print(table(f"top {len(best)} of {name}", ("class", "value"), [(i, f"{scores[i]:.6g}") for i in best], ("class", "value")))
+                out.print(
+                    table(f"top {len(best)} of {name}", ("class", "value"), [(i, f"{scores[i]:.6g}") for i in best], ("class", "value"))
+                )
         out.print()
         times = f"{min(self.seconds) * 1e3:.3f} ms"
         if len(self.seconds) > 1:
@@ -178,7 +188,9 @@ def classify_digits(as_json: bool) -> None:
     for first in range(0, len(images), 10):
         for line in drawn(images[first : first + 10]):
             print(line)
-        cells = [f"{a}" if a == y else f"{a}, not {y}" for a, y in zip(answers[first : first + 10], labels[first : first + 10], strict=True)]
+        cells = [
+            f"{a}" if a == y else f"{a}, not {y}" for a, y in zip(answers[first : first + 10], labels[first : first + 10], strict=True)
+        ]
         print("  ".join(f"{cell:^8}" for cell in cells).rstrip())
         print()
     print(f"{right} of {len(labels)} digits right ({right / len(labels):.1%}), int8, {seconds / len(labels) * 1e3:.2f} ms each")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,11 @@ def read_inputs(interpreter: Interpreter, files: list[str], image_range: tuple[f
             interpreter.resize_tensor_input(d["index"], array.shape)
     interpreter.allocate_tensors()
     rng = np.random.default_rng(seed)
-    return {
-        d["index"]: to_elements(tensors[d["index"]], given[d["name"]]) if d["name"] in given else random_elements(tensors[d["index"]], d, rng)
-        for d in interpreter.get_input_details()
-    }
+    elements = {}
+    for d in interpreter.get_input_details():
+        tensor = tensors[d["index"]]
+        elements[d["index"]] = to_elements(tensor, given[d["name"]]) if d["name"] in given else random_elements(tensor, d["shape"], rng)
+    return elements
 
 
 def fitted(array: Array, shape: tuple[int, ...]) -> Array:
@@ -128,9 +130,9 @@ def read_image(path: Path, tensor: Tensor, image_range: tuple[float, float]) -> 
     return (low + pixels.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
 
 
-def random_elements(tensor: Tensor, details: dict[str, Any], rng: np.random.Generator) -> Array:
+def random_elements(tensor: Tensor, shape: Sequence[int], rng: np.random.Generator) -> Array:
     """Random elements: any code of small integers, [-1, 1) of floats, 0 or 1 of wide integers and bool, empty strings."""
-    shape, storage = tuple(int(n) for n in details["shape"]), element_type(tensor.dtype).storage
+    shape, storage = tuple(shape), element_type(tensor.dtype).storage
     if storage is None or storage.kind == "O":
         return np.full(shape, b"", object)
     if storage.kind in "iu" and storage.itemsize <= 2:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from qcore.errors import InputError, InternalError, ModelError
-from qcore.kernels.opdef import Array, Shape
-from qcore.model import OPTIONAL, Model, Tensor
+from qcore.kernels.opdef import Array, Session, Shape
+from qcore.model import OPTIONAL, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import ALIGNMENT
 from qcore.runtime.plan import Plan, PlannedOperator, Planner, Settings, run_step
@@ -21,10 +21,10 @@ class Executor:
     that intermediates share by lifetime. Tensors whose size is only known at run time are arrays of their own.
     """
 
-    def __init__(self, model: Model, subgraph: int, settings: Settings):
-        self.graph = model.subgraphs[subgraph]
+    def __init__(self, graph: Subgraph, settings: Settings, session: Session):
+        self.graph = graph
         self.settings = settings
-        self.planner = Planner(model, subgraph, settings)
+        self.planner = Planner(graph, settings, session)
         self.input_shapes: dict[int, Shape] = {}
         self.plan: Plan | None = None
         self.values: dict[int, Array] = {}

@@ -12,9 +12,9 @@ from qcore.errors import InputError, UnsupportedError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model
 from qcore.runtime.details import tensor_details
-from qcore.runtime.executor import Executor
-from qcore.runtime.plan import DEFAULT_MEMORY_LIMIT, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings
 from qcore.runtime.real_values import to_elements, to_real
+from qcore.runtime.session import Session
 from qcore.runtime.signature import SignatureRunner
 from qcore.schema import load
 
@@ -33,6 +33,7 @@ class Interpreter:
         arithmetic: whose integers: "reference" (BUILTIN_REF).
         engine: "auto" or "reference" (NumPy).
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
+        loop_limit: iterations after which a loop of the graph is refused.
         experimental_delegates: accepted where empty.
 
     Raises:
@@ -51,6 +52,7 @@ class Interpreter:
         arithmetic: Arithmetic = "reference",
         engine: str = "auto",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        loop_limit: int = DEFAULT_LOOP_LIMIT,
     ):
         del experimental_op_resolver_type
         if (model_path is None) == (model_content is None):
@@ -67,15 +69,7 @@ class Interpreter:
             raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(ENGINES)}")
         source = model_path if model_path is not None else model_content
         self.model = source if isinstance(source, Model) else load(source)  # type: ignore[arg-type]
-        self._settings = Settings(arithmetic, experimental_preserve_all_tensors, memory_limit)
-        self._executors: dict[int, Executor] = {}
-
-    def _executor(self, subgraph: int = 0) -> Executor:
-        if not 0 <= subgraph < len(self.model.subgraphs):
-            raise InputError(f"subgraph {subgraph}: the model has {len(self.model.subgraphs)} subgraphs")
-        if subgraph not in self._executors:
-            self._executors[subgraph] = Executor(self.model, subgraph, self._settings)
-        return self._executors[subgraph]
+        self._session = Session(self.model, Settings(arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit))
 
     def allocate_tensors(self) -> None:
         """Plan every operator for the present input shapes, and take the memory.
@@ -84,7 +78,7 @@ class Interpreter:
             ModelError: the graph is wrong.
             UnsupportedError: it holds an operator or type that qcore does not do.
         """
-        self._executor().allocate()
+        self._session.executor().allocate()
 
     def resize_tensor_input(self, input_index: int, tensor_size: Sequence[int], strict: bool = False) -> None:
         """Give an input another shape; call ``allocate_tensors`` afterwards.
@@ -97,7 +91,7 @@ class Interpreter:
         Raises:
             InputError: not an input, a negative dimension, or a change that strict forbids.
         """
-        self._executor().resize(int(input_index), tuple(int(size) for size in tensor_size), strict)
+        self._session.executor().resize(int(input_index), tuple(int(size) for size in tensor_size), strict)
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
         """Copy an array into an input.
@@ -105,7 +99,7 @@ class Interpreter:
         Raises:
             InputError: not an input, not allocated, or another shape or type than the input's.
         """
-        self._executor().write(int(tensor_index), np.asarray(value))
+        self._session.executor().write(int(tensor_index), np.asarray(value))
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """A copy of a tensor's value: inputs, constants and variables at any time, outputs after ``invoke``.
@@ -113,11 +107,11 @@ class Interpreter:
         Raises:
             InputError: the tensor holds no value now; for intermediates the message names ``experimental_preserve_all_tensors``.
         """
-        return self._executor(subgraph_index).read(int(tensor_index)).copy()
+        return self._session.executor(subgraph_index).read(int(tensor_index)).copy()
 
     def tensor(self, tensor_index: int) -> Callable[[], Array]:
         """A function that gives a view of a tensor's memory, for reading and writing without a copy."""
-        return lambda: self._executor().read(int(tensor_index))
+        return lambda: self._session.executor().read(int(tensor_index))
 
     def invoke(self) -> None:
         """Run the model on the inputs set before.
@@ -125,32 +119,31 @@ class Interpreter:
         Raises:
             QCoreError: an operator cannot run on these values.
         """
-        self._executor().invoke()
+        self._session.executor().invoke()
 
     def reset_all_variables(self) -> None:
         """Set every variable tensor to real zero."""
-        for executor in self._executors.values():
-            executor.reset_variables()
+        self._session.reset_variables()
 
     def get_input_details(self) -> list[dict[str, Any]]:
         """A dictionary for each input, in the model's order: name, index, shape, dtype, quantization_parameters, ..."""
-        executor = self._executor()
+        executor = self._session.executor()
         return [tensor_details(executor, index) for index in executor.graph.inputs]
 
     def get_output_details(self) -> list[dict[str, Any]]:
         """A dictionary for each output, in the model's order."""
-        executor = self._executor()
+        executor = self._session.executor()
         return [tensor_details(executor, index) for index in executor.graph.outputs]
 
     def get_tensor_details(self, subgraph_index: int = 0) -> list[dict[str, Any]]:
         """A dictionary for each tensor of a subgraph."""
-        executor = self._executor(subgraph_index)
+        executor = self._session.executor(subgraph_index)
         return [tensor_details(executor, index) for index in range(len(executor.graph.tensors))]
 
     @property
     def planned_memory(self) -> int:
         """Bytes that the first subgraph's tensors and temporaries take, the file's constants not counted."""
-        return self._executor().allocated().peak_memory
+        return self._session.executor().allocated().peak_memory
 
     def num_subgraphs(self) -> int:
         """How many subgraphs the model has."""
@@ -177,7 +170,7 @@ class Interpreter:
         if signature_key not in signatures:
             raise InputError(f"get_signature_runner: no signature {signature_key!r}, the model has {sorted(signatures)}")
         signature = signatures[signature_key]
-        return SignatureRunner(self._executor(signature.subgraph_index), signature)
+        return SignatureRunner(self._session.executor(signature.subgraph_index), signature)
 
     def run(self, *inputs: Any, **named: Any) -> dict[str, Array]:
         """Run on real values, and give real values by output name: quantizes, rounds and saturates as each tensor says.
@@ -193,7 +186,7 @@ class Interpreter:
             InputError: inputs are missing, unknown, or do not fit.
             QCoreError: the model cannot run on them.
         """
-        executor = self._executor()
+        executor = self._session.executor()
         given = self._inputs_by_index(inputs, named)
         for index, array in given.items():
             executor.resize(index, array.shape)
@@ -204,7 +197,7 @@ class Interpreter:
         return {executor.tensor(i).name: to_real(executor.tensor(i), executor.read(i)) for i in executor.graph.outputs}
 
     def _inputs_by_index(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[int, Array]:
-        executor = self._executor()
+        executor = self._session.executor()
         indices = {executor.tensor(index).name: index for index in executor.graph.inputs}
         if len(inputs) == 1 and isinstance(inputs[0], Mapping):
             named, inputs = {**inputs[0], **named}, ()

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.errors import InternalError, ModelError, QCoreError, UnsupportedError
-from qcore.kernels.opdef import Arithmetic, Array, Node, Operand, OpDef, Shape, Step, ValueNeeded
+from qcore.kernels.opdef import Arithmetic, Array, Blocks, Node, OpDef, Operand, Session, Shape, Step, ValueNeeded
 from qcore.kernels.registry import OPERATORS
-from qcore.model import OPTIONAL, Model, Operator, Tensor
+from qcore.model import OPTIONAL, Operator, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import Life, place
 from qcore.schema import constant, default_options
 
 DEFAULT_MEMORY_LIMIT = 2**32
+DEFAULT_LOOP_LIMIT = 10_000
 SCRATCH_PER_ELEMENT = 16
 """Bytes of temporaries that a kernel is taken to need per element of its largest tensor, where its step does not say."""
 
@@ -32,11 +33,13 @@ class Settings:
     """What a plan depends on besides the model and its input shapes.
 
     memory_limit: bytes that tensors and the temporaries of one kernel may take together, constants of the file not counted.
+    loop_limit: most iterations of one loop of the graph.
     """
 
     arithmetic: Arithmetic = "reference"
     preserve_all_tensors: bool = False
     memory_limit: int = DEFAULT_MEMORY_LIMIT
+    loop_limit: int = DEFAULT_LOOP_LIMIT
 
 
 @dataclass
@@ -47,6 +50,19 @@ class PlannedOperator:
     operator: Operator
     where: str
     step: Step | None = None
+    late: LateStep | None = None
+
+
+@dataclass(frozen=True)
+class LateStep:
+    """A step prepared at run time, good for as long as these hold.
+
+    shapes: of the inputs, by tensor number. values: those that it asked for.
+    """
+
+    shapes: dict[int, Shape]
+    values: dict[int, Array]
+    step: Step
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,11 @@ class Plan:
     last_use: dict[int, int]
 
 
+def same_array(a: Array, b: Array) -> bool:
+    """The same elements, bit by bit."""
+    return a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all() if a.dtype == object else a.tobytes() == b.tobytes())
+
+
 def bytes_of(tensor: Tensor, shape: Shape) -> int:
     """Bytes that an array of this shape takes in memory; 8 an element where elements are objects.
 
@@ -86,9 +107,10 @@ def bytes_of(tensor: Tensor, shape: Shape) -> int:
 class Planner:
     """Prepares the operators of one subgraph."""
 
-    def __init__(self, model: Model, subgraph: int, settings: Settings):
-        self.graph = model.subgraphs[subgraph]
+    def __init__(self, graph: Subgraph, settings: Settings, session: Session):
+        self.graph = graph
         self.settings = settings
+        self.session = session
 
     def plan(self, input_shapes: Mapping[int, Shape]) -> Plan:
         """The plan for inputs of these shapes.
@@ -125,11 +147,14 @@ class Planner:
 
     def known_tensors(self, input_shapes: Mapping[int, Shape]) -> tuple[dict[int, Array], dict[int, Shape]]:
         """Constants that operators or outputs use, and the shapes of all tensors that hold a value before anything runs."""
-        used = {i for operator in self.graph.operators for i in operator.inputs if i != OPTIONAL} | {*self.graph.inputs, *self.graph.outputs}
+        used = {i for operator in self.graph.operators for i in operator.inputs if i != OPTIONAL} | {
+            *self.graph.inputs,
+            *self.graph.outputs,
+        }
         constants: dict[int, Array] = {}
         shapes: dict[int, Shape] = {}
         written = {o for operator in self.graph.operators for o in operator.outputs}
-        for i in sorted(used):
+        for i in sorted(used - {OPTIONAL}):
             tensor = self.graph.tensors[i]
             if tensor.is_variable:
                 shapes[i] = tensor.shape
@@ -173,7 +198,7 @@ class Planner:
 
         def operand(i: int, shape: Shape, value: Array | None) -> Operand:
             t = tensors[i]
-            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable)
+            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable, self.blocks(t))
 
         options = operator.options or default_options(operator.code.name)
         return Node(
@@ -185,7 +210,20 @@ class Planner:
             custom_options=b"" if operator.custom_options is None else operator.custom_options.tobytes(),
             arithmetic=self.settings.arithmetic,
             version=operator.code.version,
+            intermediates=tuple(operand(i, tensors[i].shape, None) for i in operator.intermediates or ()),
+            session=self.session,
         )
+
+    def blocks(self, tensor: Tensor) -> Blocks | None:
+        """A tensor's blockwise quantization, read from the tensors that hold it."""
+        details = None if tensor.quantization is None else tensor.quantization.details
+        if details is None or details.name != "BlockwiseQuantization":
+            return None
+        scale = constant(self.graph.tensors[details["scales"]])
+        if scale is None:
+            raise ModelError(f"tensor '{tensor.name}': its blockwise scales, tensor {details['scales']}, are not constant")
+        zero_point = constant(self.graph.tensors[details["zero_points"]]) if details["zero_points"] > 0 else None
+        return Blocks(scale, zero_point, details["block_size"])
 
     def prepare(self, planned: PlannedOperator, node: Node) -> Step:
         """Prepare one operator.
@@ -208,16 +246,20 @@ class Planner:
         """Prepare one operator at run time, giving it just the values that it asks for: only constants may be packed for good."""
         inputs = planned.operator.inputs
         shapes = {i: values[i].shape for i in inputs if i != OPTIONAL}
-        known = dict(constants)
+        late = planned.late
+        if late is not None and late.shapes == shapes and all(same_array(v, values[i]) for i, v in late.values.items()):
+            return late.step
+        asked: dict[int, Array] = {}
         while True:
-            node = self.node(planned, shapes, known)
+            node = self.node(planned, shapes, {**constants, **asked})
             try:
                 step = self.prepare(planned, node)
             except ValueNeeded as request:
-                asked = next(i for i, operand in zip(inputs, node.inputs, strict=True) if operand is request.operand)
-                known[asked] = values[asked]
+                i = next(i for i, operand in zip(inputs, node.inputs, strict=True) if operand is request.operand)
+                asked[i] = values[i].copy()
             else:
                 self.check_size(planned, step)
+                planned.late = LateStep(shapes, asked, step)
                 return step
 
     def check_size(self, planned: PlannedOperator, step: Step) -> None:
@@ -230,7 +272,9 @@ class Planner:
                     f"the memory limit is {self.settings.memory_limit}"
                 )
         if step.scratch > self.settings.memory_limit:
-            raise ModelError(f"{planned.where}: needs {step.scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}")
+            raise ModelError(
+                f"{planned.where}: needs {step.scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}"
+            )
 
     def scratch(self, planned: PlannedOperator, step: Step, shapes: Mapping[int, Shape]) -> int:
         """Bytes of temporaries that the operator is taken to need."""

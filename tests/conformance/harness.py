@@ -105,7 +105,7 @@ def run_qcore(model: Model, inputs: Sequence[np.ndarray], **options: Any) -> lis
 
 
 def assert_same(model: Model, inputs: Sequence[np.ndarray], rtol: float = 1e-5, atol: float = 1e-6) -> None:
-    """qcore gives TensorFlow Lite's outputs: integers to the bit, floats within rtol and atol of the largest magnitude.
+    """Qcore gives TensorFlow Lite's outputs: integers to the bit, floats within rtol and atol of the largest magnitude.
 
     Floats have a tolerance because sums are taken in another order and the C library's functions differ in their last bits.
     """

@@ -1,0 +1,260 @@
+"""CONV_2D: each output is the sum of a window of the input times a filter, plus a bias.
+
+    output[b, y, x, o] = activation(bias[o] + sum over ky, kx, c of
+        input[b, y * stride_h + ky * dilation_h - pad_top, x * stride_w + kx * dilation_w - pad_left, c] * filter[o, ky, kx, c])
+
+Input and output are NHWC, the filter OHWI. Padding stands for real zero. An input of more channels than the filter is taken in
+groups: the first channels meet the first filters, and so on. Integer kinds sum ``(input - zero_point) * (filter - zero_point)``
+exactly and requantize the sum once (see ``weighted``). A float32 input with an integer filter is dynamic range (see ``hybrid``): where
+the filter has different scales for its channels, images are quantized asymmetrically, else symmetrically.
+
+The kernel lays the windows of a tile of outputs side by side, so that the tile is one matrix product.
+
+Source (TensorFlow Lite 2.21): tflite/kernels/conv.cc, kernels/internal/reference/conv.h#Conv, #HybridConvPerChannel,
+kernels/internal/reference/integer_ops/conv.h#ConvPerChannel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from qcore.kernels.common import Window, require_rank, window
+from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
+from qcore.kernels.weighted import (
+    QuantizedOutput,
+    RealOutput,
+    codes,
+    filter_scale,
+    quantized_output,
+    real_output,
+    require_bias_size,
+    require_types,
+)
+from qcore.kernels.windows import region, span, tile_size, tiles, trimmed
+
+FILTERS = MappingProxyType(
+    {"float32": ("float32", "int8", "int4", "uint8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int4", "int16")}
+)
+"""Types of the filter, by type of the input."""
+
+TILE = 1 << 17
+"""Elements of the windows and sums of a tile: few enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Shapes of a convolution.
+
+    height, width: the windows, without the taps that only ever meet padding.
+    taps: the rows and columns of the filter that these are.
+    """
+
+    height: Window
+    width: Window
+    taps: tuple[slice, slice]
+    groups: int
+    output: Shape
+
+    def matrix(self, filter: Array) -> Array:
+        """The filter as [groups, outputs of a group, depth]."""
+        used = filter[(slice(None), *self.taps)]
+        return used.reshape(self.groups, filter.shape[0] // self.groups, math.prod(used.shape[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class RealParams:
+    """A convolution of floats."""
+
+    geometry: Geometry
+    finish: RealOutput
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedParams:
+    """A convolution of integers.
+
+    packed: the filter, where it is known at plan time.
+    """
+
+    geometry: Geometry
+    packed: PackedFilter | None
+    input_zero_point: int
+    filter_zero_point: int
+    finish: QuantizedOutput
+
+
+@dataclass(frozen=True, eq=False)
+class HybridParams:
+    """A convolution of float32 inputs with an integer filter.
+
+    packed: the filter, where it is known at plan time.
+    filter_scale: float32[1 or channels].
+    asymmetric: how images are quantized.
+    """
+
+    geometry: Geometry
+    packed: PackedFilter | None
+    filter_scale: NDArray[np.float32]
+    asymmetric: bool
+    finish: RealOutput
+
+
+def infer_shape(batch: int, height: Window, width: Window, channels: int) -> Shape:
+    """NHWC."""
+    return batch, height.output, width.output, channels
+
+
+def geometry(node: Node, input: Operand, filter: Operand) -> Geometry:
+    """Shapes of the convolution, after every check of them."""
+    require_rank(node, input, 4)
+    require_rank(node, filter, 4)
+    options = node.options
+    channels, depth, filters = input.shape[3], filter.shape[3], filter.shape[0]
+    node.require(
+        channels > 0 and depth > 0 and channels % depth == 0, f"input has {channels} channels, expected a multiple of the filter's {depth}"
+    )
+    groups = channels // depth
+    node.require(filters % groups == 0, f"filter has {filters} outputs, expected a multiple of the {groups} groups of input channels")
+    padding = options["padding"]
+    height = window(node, "height", input.shape[1], filter.shape[1], options["stride_h"], padding, options["dilation_h_factor"])
+    width = window(node, "width", input.shape[2], filter.shape[2], options["stride_w"], padding, options["dilation_w_factor"])
+    output = infer_shape(input.shape[0], height, width, filters)
+    (height, rows), (width, columns) = trimmed(height), trimmed(width)
+    return Geometry(height, width, (rows, columns), groups, output)
+
+
+def prepare(node: Node) -> Step:
+    """Check types and shapes, and choose the kernel by the types of input and filter."""
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    require_types(node, FILTERS, input, filter, bias)
+    shapes = geometry(node, input, filter)
+    channels = filter.shape[0]
+    require_bias_size(node, bias, channels)
+    scratch = scratch_bytes(shapes, input, filter)
+    if input.dtype != "float32":
+        params = prepare_quantized(node, shapes, input, filter, bias)
+        return Step(convolve_quantized, params, (shapes.output,), scratch)
+    if filter.dtype == "float32":
+        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+    scale = filter_scale(node, filter, channels)
+    asymmetric = bool((scale != scale[0]).any())
+    node.require(asymmetric or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported")
+    packed = None if filter.constant is None else pack_codes(shapes, filter.constant, 0, np.dtype(np.int8))
+    return Step(convolve_hybrid, HybridParams(shapes, packed, scale, asymmetric, real_output(node)), (shapes.output,), scratch)
+
+
+def prepare_quantized(node: Node, shapes: Geometry, input: Operand, filter: Operand, bias: Operand | None) -> QuantizedParams:
+    """A convolution of integers; only uint8 filters have a zero point."""
+    finish = quantized_output(node, input, filter, bias, filter.shape[0])
+    if filter.dtype != "uint8":
+        assert filter.quantization is not None
+        node.require(not filter.quantization.zero_point.any(), f"filter is {filter.dtype} with a zero point other than 0")
+    zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+    packed = None
+    if filter.constant is not None:
+        packed = pack_codes(shapes, filter.constant, zero_point, input.storage)
+    return QuantizedParams(shapes, packed, input.zero_point, zero_point, finish)
+
+
+def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
+    """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, windows and sums."""
+    channels, sums = input.shape[3], shapes.output[3]
+    depth = shapes.height.size * shapes.width.size * channels
+    rows, columns = tile_size(shapes.height, shapes.width, tile_positions(depth, sums))
+    inputs = span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns)) * channels
+    return 8 * (inputs + rows * columns * depth) + 32 * rows * columns * sums + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
+
+
+def tile_positions(depth: int, sums: int) -> int:
+    """How many outputs make a tile, where each takes so many elements of windows and sums."""
+    return max(1, TILE // (depth + sums))
+
+
+def pack_codes(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype[Any]) -> PackedFilter:
+    """An integer filter packed for inputs of that type."""
+    return pack(shapes.matrix(codes(filter, input)), zero_point, greatest_magnitude(input))
+
+
+def tiles_of_windows(p: Geometry, image: Array, padding: int, dtype: np.dtype[Any]) -> Iterator[tuple[tuple[slice, slice], Array]]:
+    """For each tile of an image's outputs: its place, and its windows as [groups, outputs, depth].
+
+    Args:
+        p: shapes.
+        image: [height, width, channels].
+        padding: value that stands for real zero.
+        dtype: float type of the windows.
+    """
+    depth = p.height.size * p.width.size * image.shape[2]
+    for place, rows, columns in tiles(p.height, p.width, tile_positions(depth, p.output[3])):
+        inputs = region(image, rows, columns, padding, dtype)
+        inputs = inputs.reshape(*inputs.shape[:2], p.groups, image.shape[2] // p.groups)
+        extent = (rows.size - 1) * rows.dilation + 1, (columns.size - 1) * columns.dilation + 1
+        views = sliding_window_view(inputs, extent, axis=(0, 1))
+        views = views[:: rows.stride, :: columns.stride, ..., :: rows.dilation, :: columns.dilation]
+        yield place, views.transpose(2, 0, 1, 4, 5, 3).reshape(p.groups, rows.output * columns.output, -1)
+
+
+def positions_first(products: Array, place: Array) -> Array:
+    """[groups, outputs, channels of a group] as the [rows, columns, channels] of the place in the output."""
+    return products.transpose(1, 0, 2).reshape(place.shape)
+
+
+def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels] with float32[outputs, height, width, channels], plus float32[outputs]."""
+    output = np.empty(p.geometry.output, np.float32)
+    matrix = p.geometry.matrix(filter).swapaxes(1, 2)
+    for image, result in zip(x, output, strict=True):
+        for place, windows in tiles_of_windows(p.geometry, image, 0, x.dtype):
+            total = positions_first(np.matmul(windows, matrix), result[place])
+            result[place] = p.finish(total, bias)
+    return output
+
+
+def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """int8 | uint8 | int16[batch, height, width, channels] with an integer filter, plus int32 | int64[outputs].
+
+    Sums are exact, and wrap to the accumulator's type where it cannot hold them.
+    """
+    packed = p.packed or pack_codes(p.geometry, filter, p.filter_zero_point, x.dtype)
+    offset = -p.input_zero_point * packed.sums.reshape(-1)
+    if bias is not None:
+        offset += bias.reshape(-1)
+    output = np.empty(p.geometry.output, x.dtype)
+    for image, result in zip(x, output, strict=True):
+        for place, windows in tiles_of_windows(p.geometry, image, p.input_zero_point, packed.matrix.dtype):
+            result[place] = p.finish(positions_first(packed.product(windows), result[place]), offset)
+    return output
+
+
+def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
+    packed = p.packed or pack_codes(p.geometry, filter, 0, np.dtype(np.int8))
+    quantized, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), p.asymmetric)
+    output = np.empty(p.geometry.output, np.float32)
+    for b, (image, result) in enumerate(zip(quantized.reshape(x.shape), output, strict=True)):
+        offset = zero_point[b] * packed.sums.reshape(-1)
+        for place, windows in tiles_of_windows(p.geometry, image, zero_point[b], packed.matrix.dtype):
+            accumulator = positions_first(packed.product(windows), result[place])
+            total = real_values(accumulator - offset, scale[b : b + 1], p.filter_scale, None)
+            result[place] = p.finish(total, bias)
+    return output
+
+
+CONV_2D = OpDef(
+    "CONV_2D",
+    prepare,
+    tuple(FILTERS),
+    (2, 3),
+    tolerances={"float32": FLOAT_ORDER},
+    notes="a filter of integers with a float32 input is dynamic range",
+)

@@ -1,0 +1,240 @@
+"""DEPTHWISE_CONV_2D: every channel of the input is convolved by filters of its own.
+
+    output[b, y, x, c * multiplier + m] = activation(bias[c * multiplier + m] + sum over ky, kx of
+        input[b, y * stride_h + ky * dilation_h - pad_top, x * stride_w + kx * dilation_w - pad_left, c]
+        * filter[0, ky, kx, c * multiplier + m])
+
+Input and output are NHWC, the filter 1HWC. Padding stands for real zero. Integer kinds sum
+``(input - zero_point) * (filter - zero_point)`` exactly and requantize the sum once (see ``weighted``). A float32 input with an int8
+filter is dynamic range: each image is quantized asymmetrically (see ``hybrid``).
+
+The kernel adds up the filter's taps, each the product of a shifted view of the input with one row of weights. Sums of integers are
+taken in floats that hold them exactly (see ``products``).
+
+Source (TensorFlow Lite 2.21): tflite/kernels/depthwise_conv.cc, kernels/internal/reference/depthwiseconv_float.h,
+kernels/internal/reference/depthwiseconv_uint8.h, kernels/internal/reference/integer_ops/depthwise_conv.h#DepthwiseConvPerChannel,
+#DepthwiseConvHybridPerChannel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels.common import Window, require_rank, window
+from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
+from qcore.kernels.weighted import (
+    QuantizedOutput,
+    RealOutput,
+    codes,
+    filter_scale,
+    quantized_output,
+    real_output,
+    require_bias_size,
+    require_types,
+)
+from qcore.kernels.windows import region, span, tile_size, tiles, trimmed
+
+FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int16")})
+"""Types of the filter, by type of the input."""
+
+TILE = 1 << 16
+"""Outputs computed at once: few enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Shapes of a depthwise convolution.
+
+    height, width: the windows, without the taps that only ever meet padding.
+    taps: the rows and columns of the filter that these are.
+    multiplier: outputs for each input channel.
+    """
+
+    height: Window
+    width: Window
+    taps: tuple[slice, slice]
+    multiplier: int
+    output: Shape
+
+    @property
+    def tile_positions(self) -> int:
+        """How many outputs of all channels make a tile."""
+        return TILE // self.output[3]
+
+
+@dataclass(frozen=True)
+class RealParams:
+    """A depthwise convolution of floats."""
+
+    geometry: Geometry
+    finish: RealOutput
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedParams:
+    """A depthwise convolution of integers.
+
+    taps: the filter (see ``exact_taps``), where it is known at plan time.
+    """
+
+    geometry: Geometry
+    taps: Array | None
+    input_zero_point: int
+    filter_zero_point: int
+    finish: QuantizedOutput
+
+
+@dataclass(frozen=True, eq=False)
+class HybridParams:
+    """A depthwise convolution of float32 inputs with an int8 filter.
+
+    taps: the filter (see ``exact_taps``), where it is known at plan time.
+    filter_scale: float32[1 or outputs].
+    """
+
+    geometry: Geometry
+    taps: Array | None
+    filter_scale: NDArray[np.float32]
+    finish: RealOutput
+
+
+def infer_shape(batch: int, height: Window, width: Window, channels: int) -> Shape:
+    """NHWC."""
+    return batch, height.output, width.output, channels
+
+
+def geometry(node: Node, input: Operand, filter: Operand) -> Geometry:
+    """Shapes of the convolution, after every check of them."""
+    require_rank(node, input, 4)
+    require_rank(node, filter, 4)
+    options = node.options
+    channels, outputs = input.shape[3], filter.shape[3]
+    node.require(filter.shape[0] == 1, f"filter has shape {list(filter.shape)}, expected 1 in the first place")
+    node.require(
+        channels > 0 and outputs > 0 and outputs % channels == 0,
+        f"filter has {outputs} channels, expected a multiple of the input's {channels}",
+    )
+    padding = options["padding"]
+    height = window(node, "height", input.shape[1], filter.shape[1], options["stride_h"], padding, options["dilation_h_factor"])
+    width = window(node, "width", input.shape[2], filter.shape[2], options["stride_w"], padding, options["dilation_w_factor"])
+    output = infer_shape(input.shape[0], height, width, outputs)
+    (height, rows), (width, columns) = trimmed(height), trimmed(width)
+    return Geometry(height, width, (rows, columns), outputs // channels, output)
+
+
+def prepare(node: Node) -> Step:
+    """Check types and shapes, and choose the kernel by the types of input and filter."""
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    require_types(node, FILTERS, input, filter, bias)
+    shapes = geometry(node, input, filter)
+    channels = filter.shape[3]
+    require_bias_size(node, bias, channels)
+    scratch = scratch_bytes(shapes, input, filter)
+    if input.dtype != "float32":
+        finish = quantized_output(node, input, filter, bias, channels)
+        zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+        taps = None if filter.constant is None else exact_taps(shapes, filter.constant, zero_point, input.storage)
+        return Step(convolve_quantized, QuantizedParams(shapes, taps, input.zero_point, zero_point, finish), (shapes.output,), scratch)
+    if filter.dtype == "float32":
+        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+    scale = filter_scale(node, filter, channels)
+    taps = None if filter.constant is None else exact_taps(shapes, filter.constant, 0, filter.storage)
+    return Step(convolve_hybrid, HybridParams(shapes, taps, scale, real_output(node)), (shapes.output,), scratch)
+
+
+def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
+    """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, products and sums."""
+    rows, columns = tile_size(shapes.height, shapes.width, shapes.tile_positions)
+    inputs = span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns))
+    return shapes.output[3] * (16 * inputs + 48 * rows * columns) + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
+
+
+def exact_taps(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype[np.generic]) -> Array:
+    """The filter less its zero point, as [height, width, outputs] of the float type in which its products with the input sum exactly.
+
+    Args:
+        shapes: which taps are used.
+        filter: int8 | uint8 | int16[1, height, width, outputs].
+        zero_point: of the filter.
+        input: type of the input; an 8-bit input less its zero point has magnitudes up to 255, int16 has zero point 0.
+    """
+    taps = np.subtract(codes(filter, input)[(0, *shapes.taps)], zero_point, dtype=np.int32)
+    greatest = 255 if input.itemsize == 1 else greatest_magnitude(input)
+    return taps.astype(exact_type(greatest * int(np.abs(taps).sum(axis=(0, 1), dtype=np.int64).max())))
+
+
+def tap_sums(p: Geometry, image: Array, zero_point: int, taps: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
+    """For each tile of an image's outputs: its place, and its sums of (input - zero_point) * taps, in the taps' type.
+
+    Args:
+        p: shapes.
+        image: [height, width, channels].
+        zero_point: of the image.
+        taps: float32 or float64[height, width, outputs].
+    """
+    for place, rows, columns in tiles(p.height, p.width, p.tile_positions):
+        inputs = region(image, rows, columns, zero_point, taps.dtype)
+        if zero_point:
+            inputs = inputs - taps.dtype.type(zero_point)
+        if p.multiplier > 1:
+            inputs = inputs.repeat(p.multiplier, axis=2)
+        total = np.zeros((rows.output, columns.output, taps.shape[2]), taps.dtype)
+        product = np.empty_like(total)
+        for y in range(rows.size):
+            lines = inputs[y * rows.dilation :][: (rows.output - 1) * rows.stride + 1 : rows.stride]
+            for x in range(columns.size):
+                view = lines[:, x * columns.dilation :][:, : (columns.output - 1) * columns.stride + 1 : columns.stride]
+                total += np.multiply(view, taps[y, x], out=product)
+        yield place, total
+
+
+def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels] with float32[1, height, width, outputs], plus float32[outputs]."""
+    output = np.empty(p.geometry.output, np.float32)
+    taps = filter[(0, *p.geometry.taps)]
+    for image, result in zip(x, output, strict=True):
+        for place, total in tap_sums(p.geometry, image, 0, taps):
+            result[place] = p.finish(total, bias)
+    return output
+
+
+def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """int8 | uint8 | int16[batch, height, width, channels] with an integer filter, plus int32 | int64[outputs].
+
+    Sums are exact, and wrap to the accumulator's type where it cannot hold them.
+    """
+    taps = exact_taps(p.geometry, filter, p.filter_zero_point, x.dtype) if p.taps is None else p.taps
+    output = np.empty(p.geometry.output, x.dtype)
+    for image, result in zip(x, output, strict=True):
+        for place, total in tap_sums(p.geometry, image, p.input_zero_point, taps):
+            result[place] = p.finish(as_integers(total), bias)
+    return output
+
+
+def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels], each image quantized to int8, with int8[1, height, width, outputs]."""
+    taps = exact_taps(p.geometry, filter, 0, filter.dtype) if p.taps is None else p.taps
+    quantized, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric=True)
+    output = np.empty(p.geometry.output, np.float32)
+    for b, (image, result) in enumerate(zip(quantized.reshape(x.shape), output, strict=True)):
+        for place, total in tap_sums(p.geometry, image, int(zero_point[b]), taps):
+            result[place] = p.finish(real_values(total, scale[b : b + 1], p.filter_scale, None), bias)
+    return output
+
+
+DEPTHWISE_CONV_2D = OpDef(
+    "DEPTHWISE_CONV_2D",
+    prepare,
+    tuple(FILTERS),
+    (2, 3),
+    tolerances={"float32": FLOAT_ORDER},
+    notes="an int8 filter with a float32 input is dynamic range",
+)

@@ -1,0 +1,230 @@
+"""FULLY_CONNECTED: each row of the input times the filter, plus a bias.
+
+    output[row, unit] = activation(sum over k of input[row, k] * filter[unit, k] + bias[unit])
+
+The filter is [units, depth]; the input, whatever its shape, is taken as rows of that depth. Integer kinds sum
+``(input - input_zero_point) * (filter - filter_zero_point)`` exactly and requantize the sum once; a filter with a scale for each unit has
+no zero point. A float32 input with an integer filter is dynamic range (see ``hybrid``).
+
+Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
+kernels/internal/reference/integer_ops/fully_connected.h.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels.common import quantized_activation_range, require_rank
+from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
+from qcore.kernels.weighted import (
+    BIAS_SCALE_TOLERANCE,
+    BIAS_TYPES,
+    QuantizedOutput,
+    RealOutput,
+    accumulator_type,
+    filter_scale,
+    real_output,
+    require_bias_size,
+)
+from qcore.numerics.fixed_point import Float64Rounding
+
+SIGNED = ("int8", "int4", "int2")
+FILTERS = MappingProxyType({"float32": ("float32", "uint8", *SIGNED), "int8": SIGNED, "uint8": ("uint8",), "int16": SIGNED})
+"""Types of the filter, by type of the input."""
+
+OUTPUTS = MappingProxyType({"float32": ("float32",), "int8": ("int8",), "uint8": ("uint8", "int16"), "int16": ("int16",)})
+"""Types of the output, by type of the input."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The input as [count, depth]; ``shape`` is the output's, which has units for each row."""
+
+    count: int
+    depth: int
+    shape: Shape
+
+    def of(self, input: Array) -> Array:
+        """The input as [count, depth]."""
+        return input.reshape(self.count, self.depth)
+
+
+@dataclass(frozen=True)
+class FloatParams:
+    """Shapes, and what follows the products."""
+
+    rows: Rows
+    output: RealOutput
+
+
+@dataclass(frozen=True)
+class HybridParams:
+    """Shapes, how the input is quantized, and what follows the products.
+
+    filter: packed; None where it is computed at run time.
+    filter_scale: float32[1 or units].
+    """
+
+    rows: Rows
+    asymmetric: bool
+    filter: PackedFilter | None
+    filter_scale: NDArray[np.float32]
+    output: RealOutput
+
+
+@dataclass(frozen=True)
+class IntegerParams:
+    """Shapes, zero points, and what follows the products.
+
+    filter: packed; None where it is computed at run time.
+    """
+
+    rows: Rows
+    filter: PackedFilter | None
+    filter_zero_point: int
+    input_zero_point: int
+    output: QuantizedOutput
+
+
+def infer_shape(input: Shape, filter: Shape, keep_num_dims: bool) -> tuple[int, Shape]:
+    """Number of rows, and the output's shape: [rows, units], or the input's with units in the last place."""
+    units, depth = filter
+    count = math.prod(input) // depth if depth else math.prod(input[:-1])
+    return count, (*input[:-1], units) if keep_num_dims else (count, units)
+
+
+def prepare(node: Node) -> Step:
+    """Check types and shapes, and choose the kernel by the types of input and filter."""
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    require_types(node, input, filter, bias)
+    rows = prepare_rows(node, input, filter)
+    require_bias_size(node, bias, filter.shape[0])
+    if rows.depth == 0:
+        return Step(zeros, (rows.shape, node.output.storage), (rows.shape,))
+    if filter.dtype == "float32":
+        return Step(real, FloatParams(rows, real_output(node)), (rows.shape,))
+    if input.dtype == "float32":
+        return Step(hybrid, prepare_hybrid(node, rows), (rows.shape,))
+    return Step(integer, prepare_integer(node, rows), (rows.shape,))
+
+
+def require_types(node: Node, input: Operand, filter: Operand, bias: Operand | None) -> None:
+    """Refuse types of filter, bias and output that do not go with the input's."""
+    for what, operand, types in (("filter", filter, FILTERS), ("bias", bias, BIAS_TYPES), ("output", node.output, OUTPUTS)):
+        if operand is not None:
+            wanted = " or ".join(types[input.dtype])
+            node.require(operand.dtype in types[input.dtype], f"{what} is {operand.dtype}, expected {wanted} for {input.dtype} inputs")
+
+
+def prepare_rows(node: Node, input: Operand, filter: Operand) -> Rows:
+    """How the input is taken as rows of the filter's depth."""
+    if node.options["weights_format"] != "DEFAULT":
+        raise node.unsupported(f"weights_format {node.options['weights_format']}, qcore has DEFAULT")
+    require_rank(node, filter, 2)
+    depth, keep_num_dims = filter.shape[1], node.options["keep_num_dims"]
+    if keep_num_dims or depth == 0:
+        node.require(input.shape[-1:] == (depth,), f"input has shape {list(input.shape)}, expected {depth} in the last place")
+    else:
+        node.require(math.prod(input.shape) % depth == 0, f"input of shape {list(input.shape)} does not divide into rows of {depth}")
+    count, shape = infer_shape(input.shape, filter.shape, keep_num_dims)
+    return Rows(count, depth, shape)
+
+
+def prepare_hybrid(node: Node, rows: Rows) -> HybridParams:
+    """Dynamic range: float32 input and output, integer filter."""
+    filter = node.input(1)
+    return HybridParams(
+        rows,
+        node.options["asymmetric_quantize_inputs"],
+        None if filter.constant is None else pack_codes(filter.constant),
+        unit_scale(node, filter),
+        real_output(node),
+    )
+
+
+def prepare_integer(node: Node, rows: Rows) -> IntegerParams:
+    """Integer input, filter and output."""
+    input, filter, output = node.input(0), node.input(1), node.output
+    node.require(output.dtype == input.dtype or output.zero_point == 0, f"output has zero point {output.zero_point}, expected 0 for int16")
+    zero_point = filter.zero_point if filter.quantization and filter.quantization.scale.size == 1 else 0
+    packed = None if filter.constant is None else pack(filter.constant, zero_point, greatest_magnitude(input.storage))
+    return IntegerParams(rows, packed, zero_point, input.zero_point, quantized_output(node))
+
+
+def quantized_output(node: Node) -> QuantizedOutput:
+    """What follows integer products: here the requantization is chosen."""
+    input, filter, bias, output = node.input(0), node.input(1), node.optional_input(2), node.output
+    node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
+    product_scale = np.float64(input.scale) * unit_scale(node, filter).astype(np.float64)
+    if bias is not None and product_scale.size == 1:
+        bias_scale = bias.scale if bias.is_quantized else 0.0
+        apart = abs(product_scale[0] - bias_scale) / output.scale
+        node.require(
+            apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale[0]}, expected the same"
+        )
+    low, high = quantized_activation_range(node, node.options["fused_activation_function"], output)
+    requantize = Float64Rounding(product_scale / output.scale)
+    return QuantizedOutput(accumulator_type(node, input, bias), requantize, output.zero_point, low, high, output.storage)
+
+
+def unit_scale(node: Node, filter: Operand) -> NDArray[np.float32]:
+    """float32[1 or units]: the scale of the filter, or of each unit of it."""
+    scale, q = filter_scale(node, filter, filter.shape[0]), filter.quantization
+    assert q is not None
+    node.require(scale.size == 1 or q.quantized_dimension == 0, f"filter has scales along axis {q.quantized_dimension}, expected axis 0")
+    node.require(not (filter.type.packed and q.zero_point.any()), f"filter is {filter.dtype} with zero points other than 0")
+    return scale
+
+
+def pack_codes(filter: Array) -> PackedFilter:
+    """A filter packed for int8 inputs. One of type uint8 holds int8 codes, as in files older than the type int8."""
+    return pack(filter.view(np.int8), 0, greatest_magnitude(np.int8))
+
+
+def zeros(p: tuple[Shape, np.dtype[Any]], *inputs: Array | None) -> Array:
+    """What TensorFlow Lite gives for rows of no elements: zeros, without bias or activation."""
+    return np.zeros(*p)
+
+
+def real(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[..., depth] times float32[units, depth], plus float32[units]."""
+    return p.output(p.rows.of(input) @ filter.T, bias).reshape(p.rows.shape)
+
+
+def hybrid(p: HybridParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[..., depth], quantized to int8 row by row, times int8[units, depth], plus float32[units]."""
+    packed = p.filter or pack_codes(filter)
+    codes, scale, zero_point = quantize_rows(p.rows.of(input), p.asymmetric)
+    sums = packed.product(codes) - np.multiply.outer(zero_point, packed.sums)
+    return p.output(real_values(sums, scale, p.filter_scale), bias).reshape(p.rows.shape)
+
+
+def integer(p: IntegerParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """int8 | uint8 | int16[..., depth] times int8 | uint8[units, depth], plus int32 | int64[units].
+
+    Sums are exact, and wrap to the accumulator's type where it cannot hold them.
+    """
+    packed = p.filter or pack(filter, p.filter_zero_point, greatest_magnitude(input.dtype))
+    offset = -p.input_zero_point * packed.sums
+    if bias is not None:
+        offset += bias.reshape(-1)
+    accumulator = packed.product(p.rows.of(input)) + offset.astype(p.output.accumulator)
+    return p.output(accumulator.astype(p.output.accumulator, copy=False), None).reshape(p.rows.shape)
+
+
+FULLY_CONNECTED = OpDef(
+    "FULLY_CONNECTED",
+    prepare,
+    tuple(FILTERS),
+    (2, 3),
+    tolerances={"float32": FLOAT_ORDER},
+    notes="a float32 input with an integer filter is dynamic range",
+)

@@ -1,0 +1,107 @@
+"""Dynamic range: float32 inputs meet integer weights, shared by every weighted operator that does it.
+
+The inputs are quantized to int8 as they come, row by row, with a scale (and, asymmetric, a zero point) taken from each row's own
+range; the products are summed as integers and brought back to float32. A row is whatever shares a scale: one batch entry of a dense
+layer, one image of a convolution.
+
+    codes = round_half_away(x / scale) + zero_point
+    real  = (sum(codes * filter) - zero_point * sum(filter)) * (scale * filter_scale) + bias
+
+Weights are symmetric: they have no zero point.
+
+Source (TensorFlow Lite 2.21): tflite/kernels/internal/portable_tensor_utils.h#BatchQuantizeFloats,
+internal/reference/portable_tensor_utils.cc#PortableSymmetricQuantizeFloats, #PortableAsymmetricQuantizeFloats,
+#PortableMatrixBatchVectorMultiplyAccumulate.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.numerics.rounding import round_half_away
+
+LEAST_CODE, GREATEST_CODE = -128, 127
+
+
+class QuantizedRows(NamedTuple):
+    """Rows quantized each by its own range: ``real = scale * (codes - zero_point)``.
+
+    codes: int8[..., depth]; in [-127, 127] where symmetric.
+    scale: float32[...], real units per step; 1 for a row of zeros.
+    zero_point: int32[...], in [-128, 127]; 0 where symmetric.
+    """
+
+    codes: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    zero_point: NDArray[np.int32]
+
+
+def quantize_rows(x: NDArray[np.float32], asymmetric: bool) -> QuantizedRows:
+    """Quantize float32[..., depth] to int8, each row by its own range.
+
+    Values are multiplied by the scale's float32 reciprocal, not divided, and rounded half away from zero in float32. NaN counts
+    for no range and becomes the least code. A range below 1e-36 has no finite reciprocal: its codes lie at either end.
+    """
+    with np.errstate(all="ignore"):  # infinite and vanishing ranges give infinite and zero scales, which is their meaning
+        return _asymmetric(x) if asymmetric else _symmetric(x)
+
+
+def real_values(
+    accumulator: NDArray[np.integer[Any]],
+    scale: NDArray[np.float32],
+    filter_scale: NDArray[np.float32],
+    bias: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """The accumulators' real values, ``float32(accumulator) * float32(scale * filter_scale) + bias``.
+
+    Args:
+        accumulator: int32 or int64[rows, ..., channels], the zero point's share already taken off.
+        scale: float32[rows], of the quantized rows.
+        filter_scale: float32[1 or channels].
+        bias: float32[channels], or None.
+    """
+    real = accumulator.astype(np.float32)
+    real *= scale.reshape(-1, *(1,) * (accumulator.ndim - 1)) * filter_scale
+    if bias is not None:
+        real += bias
+    return real
+
+
+def _symmetric(x: NDArray[np.float32]) -> QuantizedRows:
+    """Scale the row's greatest magnitude to 127."""
+    greatest = np.fmax.reduce(np.abs(x), axis=-1, initial=np.float32(0))
+    zeros = greatest == 0
+    scale = np.where(zeros, np.float32(1), greatest / np.float32(127))
+    inverse = np.where(zeros, np.float32(0), np.float32(127) / greatest)
+    return QuantizedRows(_codes(x * inverse[..., np.newaxis], -GREATEST_CODE), scale, np.zeros(x.shape[:-1], np.int32))
+
+
+def _asymmetric(x: NDArray[np.float32]) -> QuantizedRows:
+    """Spread the row's range, widened to hold 0, over all codes.
+
+    The zero point comes, in float64, from the end of the range whose terms are smaller, and is rounded half away from zero.
+    """
+    low = np.fmin.reduce(x, axis=-1, initial=np.float32(0)).astype(np.float64)
+    high = np.fmax.reduce(x, axis=-1, initial=np.float32(0)).astype(np.float64)
+    zeros = low == high
+    scale = np.where(zeros, 1.0, (high - low) / (GREATEST_CODE - LEAST_CODE))
+    from_low, from_high = LEAST_CODE - low / scale, GREATEST_CODE - high / scale
+    low_is_closer = -LEAST_CODE + np.abs(low / scale) < GREATEST_CODE + np.abs(high / scale)
+    nudged = round_half_away(np.where(low_is_closer, from_low, from_high))
+    zero_point = np.where(zeros, 0, np.fmin(np.fmax(nudged, LEAST_CODE), GREATEST_CODE)).astype(np.int32)
+    scale32 = scale.astype(np.float32)
+    inverse = np.float32(1) / scale32
+    shifted = x * inverse[..., np.newaxis]
+    shifted += zero_point.astype(np.float32)[..., np.newaxis]
+    return QuantizedRows(_codes(shifted, LEAST_CODE), scale32, zero_point)
+
+
+def _codes(x: NDArray[np.float32], least: int) -> NDArray[np.int8]:
+    """Round float32[...] half away from zero, in place, and saturate to [least, 127]; NaN becomes the least code."""
+    round_half_away(x, out=x)
+    np.fmax(x, np.float32(least), out=x)
+    np.fmin(x, np.float32(GREATEST_CODE), out=x)
+    return x.astype(np.int8)

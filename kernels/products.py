@@ -1,0 +1,88 @@
+"""Exact integer matrix products through floating-point BLAS.
+
+A float holds every integer up to 2**24 (float32) or 2**53 (float64). While the magnitudes of all terms of a sum add up to less than
+that, every partial sum is such an integer, whatever the order in which BLAS takes them, and nothing is ever rounded. The bound is
+proven from the filter's actual values when it is packed, and decides the type::
+
+    |sum over k of x[k] * w[k]| <= max|x| * sum over k of |w[k]|
+
+Zero points are expanded, so that the filter is packed once and inputs are taken as they are::
+
+    sum (x - zx) * (w - zw) = sum x * (w - zw) - zx * sum (w - zw)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from qcore.errors import UnsupportedError
+from qcore.kernels.opdef import Array
+
+FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
+"""Integers of magnitudes below these are held exactly."""
+
+
+def exact_type(bound: int) -> np.dtype[Any]:
+    """The narrowest float type that sums exactly while magnitudes add up to no more than the bound.
+
+    Raises:
+        UnsupportedError: float64 does not either.
+    """
+    if bound >= FLOAT64_EXACT:
+        raise UnsupportedError(f"accumulators of up to {bound} are not exact, qcore sums up to {FLOAT64_EXACT - 1}")
+    return np.dtype(np.float32 if bound < FLOAT32_EXACT else np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFilter:
+    """An integer filter ready for exact products.
+
+    matrix: float32 or float64[..., depth, outputs], the filter less its zero point; the type proves the products exact.
+    sums: int64[..., outputs], of the matrix over depth: what one step of the input's zero point takes off an accumulator.
+    """
+
+    matrix: Array
+    sums: NDArray[np.int64]
+
+    def product(self, x: Array) -> NDArray[np.int32] | NDArray[np.int64]:
+        """``x @ matrix``, exact.
+
+        Args:
+            x: integers or floats of integers[..., rows, depth], within the range that the filter was packed for.
+
+        Returns:
+            [..., rows, outputs]: int32 where it is sure to hold the sums, which is where matrix is float32; else int64.
+        """
+        return as_integers(np.matmul(x.astype(self.matrix.dtype, copy=False), self.matrix))
+
+
+def pack(filter: Array, zero_point: int, greatest: int) -> PackedFilter:
+    """Pack a filter for inputs of limited magnitude.
+
+    Args:
+        filter: int8 | uint8 | int16[..., outputs, depth].
+        zero_point: of the filter, within its type.
+        greatest: no input has a greater magnitude, e.g. 128 for int8 (``greatest_magnitude``).
+
+    Raises:
+        UnsupportedError: sums may pass 2**53.
+    """
+    real = np.subtract(filter, zero_point, dtype=np.int32)
+    magnitudes = np.abs(real).sum(axis=-1, dtype=np.int64)
+    dtype = exact_type(greatest * int(magnitudes.max(initial=0)))
+    return PackedFilter(real.astype(dtype).swapaxes(-1, -2), real.sum(axis=-1, dtype=np.int64))
+
+
+def as_integers(sums: Array) -> NDArray[np.int32] | NDArray[np.int64]:
+    """Exact sums as int32 where they are float32, as int64 where they are float64."""
+    return sums.astype(np.int32) if sums.dtype == np.float32 else sums.astype(np.int64)
+
+
+def greatest_magnitude(dtype: DTypeLike) -> int:
+    """The greatest magnitude of an integer type's values, e.g. 128 for int8."""
+    limits = np.iinfo(np.dtype(dtype))
+    return max(-int(limits.min), int(limits.max))

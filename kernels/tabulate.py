@@ -1,0 +1,24 @@
+"""A function of one code, computed ahead for every code of its type, so that running it is a look-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from qcore.kernels.opdef import Array, Operand, Step
+from qcore.numerics.lookup_table import look_up
+
+
+def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operand) -> Step:
+    """The step of a kernel that maps each element of its one input by itself.
+
+    Integers of 8 bits run as a table, and those of 16 bits where the tensor has more elements than the table.
+    """
+    storage = input.storage
+    if storage.kind in "iu" and (storage.itemsize == 1 or (storage.itemsize == 2 and math.prod(input.shape) > 1 << 16)):
+        codes = np.arange(1 << (8 * storage.itemsize), dtype=f"u{storage.itemsize}").view(storage)
+        return Step(look_up, kernel(params, codes), (input.shape,))
+    return Step(kernel, params, (input.shape,))

@@ -1,0 +1,217 @@
+"""TRANSPOSE_CONV: each input adds a filter's worth of values, scaled by it, to a window of the output; then comes a bias.
+
+    output[b, y * stride_h + ky - pad_top, x * stride_w + kx - pad_left, o] += sum over c of input[b, y, x, c] * filter[o, ky, kx, c]
+
+These are the windows of the convolution that would turn the output's shape into the input's. Input and output are NHWC, the filter
+OHWI; the output's shape is an input of its own. Integer kinds sum ``(input - zero_point) * (filter - zero_point)`` exactly and
+requantize the sum once (see ``weighted``). A float32 input with an int8 filter is dynamic range: each image is quantized
+asymmetrically (see ``hybrid``).
+
+The kernel multiplies a tile of inputs by the whole filter in one matrix product, and adds the result, tap by tap, to where it belongs.
+Sums of integers are taken in floats that hold them exactly (see ``products``).
+
+Source (TensorFlow Lite 2.21): tflite/kernels/transpose_conv.cc, kernels/internal/reference/transpose_conv.h#TransposeConv,
+#HybridTransposeConv, kernels/internal/reference/integer_ops/transpose_conv.h.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels.common import Window, integers, require_rank, window
+from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
+from qcore.kernels.weighted import (
+    QuantizedOutput,
+    RealOutput,
+    filter_scale,
+    quantized_output,
+    real_output,
+    require_bias_size,
+    require_types,
+)
+from qcore.kernels.windows import tile_size, tiles
+
+FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8",), "uint8": ("uint8",), "int16": ("int8",)})
+"""Types of the filter, by type of the input."""
+
+TILE = 1 << 17
+"""Products computed at once: few enough to stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The windows, whose inputs are this operator's outputs and the other way round; the output's shape."""
+
+    height: Window
+    width: Window
+    output: Shape
+
+    @property
+    def tile_positions(self) -> int:
+        """How many inputs of all channels make a tile."""
+        return TILE // (self.height.size * self.width.size * self.output[3])
+
+
+@dataclass(frozen=True)
+class RealParams:
+    """A transposed convolution of floats."""
+
+    geometry: Geometry
+    finish: RealOutput
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedParams:
+    """A transposed convolution of integers.
+
+    matrix: the filter (see ``exact_matrix``), where it is known at plan time.
+    """
+
+    geometry: Geometry
+    matrix: Array | None
+    input_zero_point: int
+    filter_zero_point: int
+    finish: QuantizedOutput
+
+
+@dataclass(frozen=True, eq=False)
+class HybridParams:
+    """A transposed convolution of float32 inputs with an int8 filter.
+
+    matrix: the filter (see ``exact_matrix``), where it is known at plan time.
+    filter_scale: float32[1 or outputs].
+    """
+
+    geometry: Geometry
+    matrix: Array | None
+    filter_scale: NDArray[np.float32]
+    finish: RealOutput
+
+
+def geometry(node: Node, input: Operand, filter: Operand) -> Geometry:
+    """Shapes of the transposed convolution, after every check of them."""
+    require_rank(node, input, 4)
+    require_rank(node, filter, 4)
+    output = tuple(integers(node, node.input(0), ("int32",)))
+    node.require(
+        len(output) == 4 and output[0] == input.shape[0] and output[3] == filter.shape[0] > 0 and min(output[1:3]) > 0,
+        f"output shape is {list(output)}, expected {input.shape[0]}, height, width, {filter.shape[0]}",
+    )
+    node.require(input.shape[3] == filter.shape[3], f"input has {input.shape[3]} channels, filter {filter.shape[3]}, expected the same")
+    options = node.options
+    height = window(node, "height", output[1], filter.shape[1], options["stride_h"], options["padding"])
+    width = window(node, "width", output[2], filter.shape[2], options["stride_w"], options["padding"])
+    node.require(
+        (height.output, width.output) == input.shape[1:3],
+        f"output shape {list(output)} comes from inputs of {height.output}x{width.output}, the input is {input.shape[1]}x{input.shape[2]}",
+    )
+    return Geometry(height, width, output)
+
+
+def prepare(node: Node) -> Step:
+    """Check types and shapes, and choose the kernel by the types of input and filter."""
+    filter, input, bias = node.input(1), node.input(2), node.optional_input(3)
+    require_types(node, FILTERS, input, filter, bias)
+    shapes = geometry(node, input, filter)
+    channels = filter.shape[0]
+    require_bias_size(node, bias, channels)
+    scratch = scratch_bytes(shapes, input, filter)
+    if input.dtype != "float32":
+        finish = quantized_output(node, input, filter, bias, channels)
+        zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+        matrix = None if filter.constant is None else exact_matrix(filter.constant, zero_point, input.storage)
+        return Step(convolve_quantized, QuantizedParams(shapes, matrix, input.zero_point, zero_point, finish), (shapes.output,), scratch)
+    if filter.dtype == "float32":
+        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+    scale = filter_scale(node, filter, channels)
+    matrix = None if filter.constant is None else exact_matrix(filter.constant, 0, filter.storage)
+    return Step(convolve_hybrid, HybridParams(shapes, matrix, scale, real_output(node)), (shapes.output,), scratch)
+
+
+def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
+    """Bytes of temporaries: a filter packed at run time, the input in floats, an image of sums, and a tile's products."""
+    rows, columns = tile_size(shapes.height, shapes.width, shapes.tile_positions)
+    products = rows * columns * shapes.height.size * shapes.width.size * shapes.output[3]
+    return 8 * products + 32 * math.prod(shapes.output[1:]) + 16 * math.prod(filter.shape) + 16 * math.prod(input.shape)
+
+
+def filter_matrix(filter: Array) -> Array:
+    """[outputs, height, width, channels] as [channels, height * width * outputs]."""
+    return filter.transpose(3, 1, 2, 0).reshape(filter.shape[3], math.prod(filter.shape[:3]))
+
+
+def exact_matrix(filter: Array, zero_point: int, input: np.dtype[np.generic]) -> Array:
+    """The filter less its zero point, as a matrix of the float type in which its products with the input sum exactly.
+
+    Args:
+        filter: int8 | uint8[outputs, height, width, channels].
+        zero_point: of the filter.
+        input: type of the input; an 8-bit input less its zero point has magnitudes up to 255, int16 has zero point 0.
+    """
+    values = np.subtract(filter, zero_point, dtype=np.int32)
+    greatest = 255 if input.itemsize == 1 else greatest_magnitude(input)
+    dtype = exact_type(greatest * int(np.abs(values).sum(axis=(1, 2, 3), dtype=np.int64).max()))
+    return np.ascontiguousarray(filter_matrix(values), dtype)
+
+
+def tap_sums(p: Geometry, image: Array, matrix: Array) -> Array:
+    """The sums [height, width, outputs] of one image, in the matrix's type; image: [height, width, channels] of that type."""
+    total = np.zeros(p.output[1:], matrix.dtype)
+    for place, rows, columns in tiles(p.height, p.width, p.tile_positions):
+        products = image[place].reshape(-1, image.shape[2]) @ matrix
+        products = products.reshape(rows.output, columns.output, p.height.size, p.width.size, p.output[3])
+        for y, from_rows, to_rows in rows.taps():
+            for x, from_columns, to_columns in columns.taps():
+                total[to_rows, to_columns] += products[from_rows, from_columns, y, x]
+    return total
+
+
+def convolve_real(p: RealParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels] with float32[outputs, height, width, channels], plus float32[outputs]."""
+    output = np.empty(p.geometry.output, np.float32)
+    matrix = filter_matrix(filter)
+    for image, result in zip(x, output, strict=True):
+        result[...] = p.finish(tap_sums(p.geometry, image, matrix), bias)
+    return output
+
+
+def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
+    """int8 | uint8 | int16[batch, height, width, channels] with an integer filter, plus int32 | int64[outputs].
+
+    Sums are exact, and wrap to the accumulator's type where it cannot hold them.
+    """
+    matrix = exact_matrix(filter, p.filter_zero_point, x.dtype) if p.matrix is None else p.matrix
+    output = np.empty(p.geometry.output, x.dtype)
+    for image, result in zip(x, output, strict=True):
+        sums = tap_sums(p.geometry, np.subtract(image, p.input_zero_point, dtype=matrix.dtype), matrix)
+        result[...] = p.finish(as_integers(sums), bias)
+    return output
+
+
+def convolve_hybrid(p: HybridParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
+    """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
+    matrix = exact_matrix(filter, 0, filter.dtype) if p.matrix is None else p.matrix
+    codes, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric=True)
+    output = np.empty(p.geometry.output, np.float32)
+    for b, (image, result) in enumerate(zip(codes.reshape(x.shape), output, strict=True)):
+        sums = tap_sums(p.geometry, np.subtract(image, zero_point[b], dtype=matrix.dtype), matrix)
+        result[...] = p.finish(real_values(sums, scale[b : b + 1], p.filter_scale, None), bias)
+    return output
+
+
+TRANSPOSE_CONV = OpDef(
+    "TRANSPOSE_CONV",
+    prepare,
+    tuple(FILTERS),
+    (3, 4),
+    principal=2,
+    tolerances={"float32": FLOAT_ORDER},
+    notes="an int8 filter with a float32 input is dynamic range",
+)

@@ -1,0 +1,155 @@
+"""What convolutions share beyond their shapes: types, scales, and the way from an accumulator to the output.
+
+A quantized accumulator is in units of ``input_scale * filter_scale``; with one factor for the tensor, or one for each channel::
+
+    output = clamp(requantize(accumulator, input_scale * filter_scale / output_scale) + output_zero_point)
+
+Source (TensorFlow Lite 2.21): tflite/kernels/kernel_util.cc#PopulateConvolutionQuantizationParams,
+#GetQuantizedConvolutionMultipler, kernels/internal/common.cc#MultiplyByQuantizedMultiplier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels.common import float_activation_range, parameters, quantized_activation_range, require_same_type
+from qcore.kernels.opdef import Array, Node, Operand
+from qcore.numerics.fixed_point import DoubleRounding, ReducedMultiplier, Requantizer, quantize_multiplier
+
+Integers = NDArray[np.int32] | NDArray[np.int64]
+
+BIAS_TYPES = {"float32": ("float32",), "int8": ("int32",), "uint8": ("int32",), "int16": ("int32", "int64")}
+"""Types of the bias, by type of the input."""
+
+BIAS_SCALE_TOLERANCE = 0.02
+"""How far, in output steps per unit of bias, a uint8 operator's bias scale may lie from input_scale * filter_scale."""
+
+
+@dataclass(frozen=True)
+class RealOutput:
+    """The last steps of a float32 output: bias and bounds of the fused activation."""
+
+    activation_min: np.float32
+    activation_max: np.float32
+
+    def __call__(self, total: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Add the bias to float32[..., channels] and clamp, in place."""
+        if bias is not None:
+            total += bias.reshape(-1)
+        if self.activation_min > -np.inf or self.activation_max < np.inf:
+            np.clip(total, self.activation_min, self.activation_max, out=total)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedOutput:
+    """The last steps of a quantized output.
+
+    accumulator: the type that sums wrap to, int32 or int64.
+    requantize: from the accumulator's units to output steps.
+    """
+
+    accumulator: np.dtype[Any]
+    requantize: Requantizer
+    zero_point: int
+    activation_min: int
+    activation_max: int
+    dtype: np.dtype[Any]
+
+    def __call__(self, sums: Integers, bias: Integers | None) -> Array:
+        """From sums of products, int32 | int64[..., channels], and int32 | int64[channels] to the output's integers."""
+        if bias is not None:
+            sums = sums + bias.reshape(-1).astype(self.accumulator)
+        quantized = self.requantize(sums)
+        quantized += self.zero_point
+        return np.clip(quantized, self.activation_min, self.activation_max, out=quantized).astype(self.dtype)
+
+
+def require_types(node: Node, filters: Mapping[str, tuple[str, ...]], input: Operand, filter: Operand, bias: Operand | None) -> None:
+    """Refuse types of filter, bias or output that do not go with the input's; filters: by type of the input."""
+    require_same_type(node, input, node.output)
+    wanted = filters[input.dtype]
+    node.require(filter.dtype in wanted, f"filter is {filter.dtype}, expected {' or '.join(wanted)} for {input.dtype} inputs")
+    if bias is not None:
+        wanted = BIAS_TYPES[input.dtype]
+        node.require(bias.dtype in wanted, f"bias is {bias.dtype}, expected {' or '.join(wanted)} for {input.dtype} inputs")
+        node.require(bias.quantization is None or not bias.quantization.zero_point.any(), "bias has a zero point other than 0")
+
+
+def require_bias_size(node: Node, bias: Operand | None, channels: int) -> None:
+    """Refuse a bias that has not one value for each output channel."""
+    if bias is not None:
+        node.require(math.prod(bias.shape) == channels, f"bias has shape {list(bias.shape)}, expected {channels} values")
+
+
+def filter_scale(node: Node, filter: Operand, channels: int) -> NDArray[np.float32]:
+    """float32[1 or channels]: the scale of the filter, or of each output channel of it."""
+    scale = np.zeros(0, np.float32) if filter.quantization is None else filter.quantization.scale
+    node.require(
+        scale.size == 1 or (scale.size == channels > 0),
+        f"filter '{filter.name}' ({filter.dtype}) has {scale.size} scales, expected one, or one for each of {channels} output channels",
+    )
+    return scale
+
+
+def codes(filter: Array, input: np.dtype[Any]) -> Array:
+    """The filter's values as the kernels read them: uint8 with a uint8 input, else the leading bytes as int8, whatever their type.
+
+    So TensorFlow Lite takes an int16 filter, which its converter makes of one that is computed at run time; and a uint8 one that
+    meets floats, which holds int8 codes in files older than the type int8.
+    """
+    return filter if input == np.uint8 else filter.reshape(-1).view(np.int8)[: filter.size].reshape(filter.shape)
+
+
+def real_output(node: Node) -> RealOutput:
+    """The last steps of a float32 output."""
+    low, high = float_activation_range(node, node.options["fused_activation_function"])
+    return RealOutput(np.float32(low), np.float32(high))
+
+
+def quantized_output(node: Node, input: Operand, filter: Operand, bias: Operand | None, channels: int) -> QuantizedOutput:
+    """The last steps of a quantized output: here the requantization is chosen."""
+    output = node.output
+    node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
+    multiplier, shift = quantize_multiplier(output_factor(node, input, filter, bias, channels))
+    accumulator = accumulator_type(node, input, bias)
+    rounding: type[DoubleRounding] | type[ReducedMultiplier] = DoubleRounding if accumulator == np.int32 else ReducedMultiplier
+    low, high = quantized_activation_range(node, node.options["fused_activation_function"], output)
+    return QuantizedOutput(accumulator, rounding(multiplier, shift), output.zero_point, low, high, output.storage)
+
+
+def output_factor(node: Node, input: Operand, filter: Operand, bias: Operand | None, channels: int) -> NDArray[np.float64]:
+    """float64[1 or channels]: output steps per unit of the accumulator.
+
+    The legacy uint8 operators have one scale for the filter, take the product of input and filter scale in float32, and want the
+    bias to have that scale.
+    """
+    scale = filter_scale(node, filter, channels)
+    if input.dtype != "uint8":
+        return np.asarray(np.float64(input.scale) * scale.astype(np.float64) / np.float64(node.output.scale))
+    node.require(scale.size == 1, f"filter is uint8 with {scale.size} scales, expected one")
+    if bias is not None:
+        bias_scale, product_scale = parameters(bias)[0], input.scale * filter.scale
+        apart = abs(product_scale - bias_scale) / node.output.scale
+        node.require(apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale}, expected the same")
+    return (np.float32(input.scale) * scale).astype(np.float64) / np.float64(node.output.scale)
+
+
+def accumulator_type(node: Node, input: Operand, bias: Operand | None) -> np.dtype[Any]:
+    """int64 for int16 inputs, unless the model says that the bias is int32; int32 for others."""
+    if input.dtype != "int16":
+        return np.dtype(np.int32)
+    for operand in (input, node.output):
+        node.require(operand.zero_point == 0, f"'{operand.name}' is int16 with zero point {operand.zero_point}, expected 0")
+    declared = node.options.get("quantized_bias_type", "float32")
+    if declared == "float32":  # the schema's default: not said
+        return np.dtype(np.int64)
+    node.require(declared in BIAS_TYPES["int16"], f"quantized_bias_type is {declared}, expected int32 or int64")
+    node.require(bias is None or bias.dtype == declared, f"bias is {bias and bias.dtype}, quantized_bias_type is {declared}")
+    return np.dtype(np.int32 if declared == "int32" else np.int64)

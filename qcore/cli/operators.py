@@ -1,0 +1,47 @@
+"""List the operators that qcore runs: types, and how exact their results are."""
+
+from __future__ import annotations
+
+import argparse
+
+from qcore.cli.terminal import console, table
+from qcore.kernels.opdef import OpDef
+from qcore.kernels.registry import OPERATORS
+
+COLUMNS = ("operator", "types", "exactness", "notes")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--markdown", action="store_true", help="print docs/operators.md")
+
+
+def execute(args: argparse.Namespace) -> None:
+    """Run the command."""
+    if args.markdown:
+        print(markdown(), end="")
+    else:
+        console().print(table(f"{len(OPERATORS)} operators", COLUMNS, [row(OPERATORS[name]) for name in sorted(OPERATORS)]))
+
+
+def row(definition: OpDef) -> tuple[str, str, str, str]:
+    """An operator's line in the table."""
+    inexact = "; ".join(f"{dtype} within {t.relative:g}: {t.reason}" for dtype, t in definition.tolerances.items())
+    exact = "exact" if not inexact else ("exact but " if len(definition.types) > len(definition.tolerances) else "") + inexact
+    return definition.name, " ".join(definition.types) or "any", exact, definition.notes
+
+
+def markdown() -> str:
+    """The whole of docs/operators.md."""
+    lines = [
+        "# Operators",
+        "",
+        "Made by `qcore operators --markdown` from the table in `kernels/registry.py`; a test keeps this page equal to it.",
+        "Types are those of the input that decides. *Exact* means the same bits as TensorFlow Lite's reference kernels;",
+        "tolerances are relative to the largest magnitude of a tensor.",
+        "",
+        f"| {' | '.join(COLUMNS)} |",
+        "|---|---|---|---|",
+    ]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row(OPERATORS[name]))} |" for name in sorted(OPERATORS)]
+    return "\n".join(lines) + "\n"

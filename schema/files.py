@@ -1,0 +1,67 @@
+"""Models from and to files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from qcore.errors import InputError
+from qcore.model import Model
+from qcore.schema.reader import read
+from qcore.schema.writer import file_parts
+
+
+def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO) -> Model:
+    """The model in a file.
+
+    A file is read once, as a whole, and not mapped into memory: a mapped file that another process shortens takes this one down.
+
+    Args:
+        source: a path, the file's bytes, or a file open for reading bytes.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        ModelError: the bytes are no ``.tflite`` file, or a damaged one.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        return read(source)
+    return read(_contents(source))
+
+
+def save(model: Model, path: str | os.PathLike[str]) -> None:
+    """Writes a model to a file, whole or not at all.
+
+    The bytes go to a new file in the same folder, which takes the place of ``path`` once they are all on the disk.
+
+    Raises:
+        ModelError: the model is inconsistent; no file is touched.
+        InputError: the file cannot be written; what was there before still is.
+    """
+    parts = file_parts(model)
+    try:
+        target = Path(path).resolve()
+        temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                file.writelines(parts)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"save: cannot write {os.fspath(path)!r}: {error}") from error
+
+
+def _contents(source: str | os.PathLike[str] | BinaryIO) -> bytes:
+    name = getattr(source, "name", source)
+    try:
+        if isinstance(source, str | os.PathLike):
+            return Path(source).read_bytes()
+        data = source.read()
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"load: cannot read {name!r}: {error}") from error
+    if not isinstance(data, bytes):
+        raise InputError(f"load: reading {name!r} gave {type(data).__name__}, expected bytes (open files with mode 'rb')")
+    return data

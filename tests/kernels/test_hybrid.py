@@ -1,0 +1,122 @@
+"""Dynamic range: how float32 rows become int8 codes, and accumulators real values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from qcore.kernels.hybrid import quantize_rows, real_values
+
+REALS = st.floats(-1e6, 1e6, width=32).map(lambda x: x if abs(x) > 1e-30 else 0.0)
+ROWS = arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=REALS)
+
+
+def rows(*values: list[float]) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def test_symmetric_maps_the_greatest_magnitude_of_each_row_to_127() -> None:
+    codes, scale, zero_point = quantize_rows(rows([254, -127, 1], [0, 0.5, -1]), asymmetric=False)
+    assert codes.tolist() == [[127, -64, 1], [0, 64, -127]]
+    assert scale.tolist() == [2.0, float(np.float32(1 / 127))]
+    assert zero_point.tolist() == [0, 0]
+
+
+def test_asymmetric_spreads_each_row_over_all_codes() -> None:
+    codes, scale, zero_point = quantize_rows(rows([0, 255, 100], [-255, 0, -1], [-100, 155, 0]), asymmetric=True)
+    assert scale.tolist() == [1, 1, 1]
+    assert zero_point.tolist() == [-128, 127, -28]
+    assert codes.tolist() == [[-128, 127, -28], [-128, 127, 126], [-128, 127, -28]]
+
+
+def test_asymmetric_ranges_are_widened_to_hold_zero() -> None:
+    codes, scale, zero_point = quantize_rows(rows([510, 255], [-510, -255]), asymmetric=True)
+    assert scale.tolist() == [2, 2]
+    assert zero_point.tolist() == [-128, 127]
+    assert codes.tolist() == [[127, -1], [-128, -1]]
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_rows_of_higher_rank(asymmetric: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    flat = quantize_rows(x.reshape(6, 4), asymmetric)
+    assert all((a.reshape(b.shape) == b).all() for a, b in zip(quantize_rows(x, asymmetric), flat, strict=True))
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_a_row_of_zeros_has_scale_one(asymmetric: bool) -> None:
+    codes, scale, zero_point = quantize_rows(np.zeros((2, 3), np.float32), asymmetric)
+    assert (codes.any(), scale.tolist(), zero_point.tolist()) == (False, [1, 1], [0, 0])
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_empty_rows(asymmetric: bool, shape: tuple[int, int]) -> None:
+    codes, scale, zero_point = quantize_rows(np.zeros(shape, np.float32), asymmetric)
+    assert (codes.shape, scale.shape, zero_point.shape) == (shape, shape[:1], shape[:1])
+
+
+def test_ties_go_away_from_zero() -> None:
+    codes, _, _ = quantize_rows(rows([127, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5]), asymmetric=False)
+    assert codes.tolist() == [[127, 1, -1, 2, -2, 3, -3]]
+
+
+def test_values_are_multiplied_by_the_float32_reciprocal_not_divided() -> None:
+    """Divided by the scale, the first value is 80.5 and the second 108.49999; times the reciprocal, 80.49999 and 108.5."""
+    assert quantize_rows(rows([1720, 1090.2362]), asymmetric=False).codes.tolist() == [[127, 80]]
+    assert quantize_rows(rows([865, 738.99603]), asymmetric=False).codes.tolist() == [[127, 109]]
+
+
+@pytest.mark.parametrize(("asymmetric", "least"), [(False, -127), (True, -128)])
+def test_nan_counts_for_no_range_and_becomes_the_least_code(asymmetric: bool, least: int) -> None:
+    codes, scale, _ = quantize_rows(rows([np.nan, 2, -2]), asymmetric)
+    assert codes[0, 0] == least
+    assert scale == quantize_rows(rows([0, 2, -2]), asymmetric).scale
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 3e38, 1e-45])
+def test_extreme_ranges_give_codes_without_a_warning(asymmetric: bool, value: float) -> None:
+    codes = quantize_rows(rows([value, -value, 0]), asymmetric).codes
+    assert codes.dtype == np.int8
+
+
+@given(ROWS, st.booleans())
+def test_codes_lie_within_half_a_step_of_the_value(x: np.ndarray, asymmetric: bool) -> None:
+    """Half a step, and a little for the rounding of the scale, its reciprocal and the zero point."""
+    codes, scale, zero_point = quantize_rows(x, asymmetric)
+    real = (codes.astype(np.float64) - zero_point[:, np.newaxis]) * scale[:, np.newaxis]
+    steps = 1.01 if asymmetric else 0.51
+    assert (np.abs(real - x) <= steps * scale[:, np.newaxis]).all()
+
+
+@given(ROWS, st.booleans())
+def test_rows_do_not_know_of_each_other(x: np.ndarray, asymmetric: bool) -> None:
+    together = quantize_rows(x, asymmetric)
+    for i in range(len(x)):
+        alone = quantize_rows(x[i : i + 1], asymmetric)
+        assert all((a[i : i + 1] == b).all() for a, b in zip(together, alone, strict=True))
+
+
+@given(ROWS)
+def test_zero_is_held_exactly(x: np.ndarray) -> None:
+    x[:, 0] = 0
+    codes, _, zero_point = quantize_rows(x, asymmetric=True)
+    assert (codes[:, 0] == zero_point).all()
+
+
+def test_real_values_scale_rows_and_channels() -> None:
+    accumulator = np.array([[1, 2], [3, -4]], np.int32)
+    scale, filter_scale = np.array([1, 10], np.float32), np.array([0.5, 2], np.float32)
+    assert real_values(accumulator, scale, filter_scale).tolist() == [[0.5, 4], [15, -80]]
+    assert real_values(accumulator, scale, filter_scale[:1], np.array([1, -1], np.float32)).tolist() == [[1.5, 0], [16, -21]]
+
+
+def test_real_values_of_images_take_the_scale_of_their_image() -> None:
+    accumulator = np.ones((2, 3, 1, 2), np.int32)
+    real = real_values(accumulator, np.array([1, 10], np.float32), np.array([1, 2], np.float32))
+    assert (real[0] == [1, 2]).all()
+    assert (real[1] == [10, 20]).all()
