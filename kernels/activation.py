@@ -3,7 +3,7 @@
 Real values: each curve in float32, its elementary functions evaluated in float64 and rounded, as the C library's are but for very
 few last bits. Quantized, three ways:
 
-* 8 bits, and GELU of 16: the curve as a table (qcore.numerics.lookup_table).
+* 8 bits, and GELU of 16: the curve as a table (docs/quantization.md, table and interpolated-table).
 * LOGISTIC and TANH of 16 bits: straight lines between 256 samples of the logistic function, up to 10.67, after the input is rescaled
   to 1/12288; ``tanh(x) = 2 logistic(2 x) - 1``.
 * HARD_SWISH, ``x * clamp(x + 3, 0, 6) / 6``: 16-bit fixed-point arithmetic on values of 8 bits.
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from qcore.kernels.common import INT32_MAX, require_same_type
-from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Step
 from qcore.kernels.tabulate import unary_step
 from qcore.numerics.fixed_point import quantize_multiplier
 from qcore.numerics.fixed_point_functions import Width, logistic_samples
@@ -65,11 +65,6 @@ class HardSwishParams:
     output_zero_point: int
 
 
-def infer_shape(input: Shape) -> Shape:
-    """The input's shape."""
-    return input
-
-
 def prepare_elu(node: Node) -> Step:
     """ELU."""
     return curve_step(node, elu)
@@ -88,7 +83,7 @@ def prepare_logistic(node: Node) -> Step:
     if input.dtype != "int16":
         return curve_step(node, logistic)
     require_scale(node, output, 1 / 32768)
-    return unary_step(logistic_by_lines, lines_params(node, least_power=-12), input)
+    return unary_step(logistic_by_lines, lines_params(node, exact_powers=(-12,)), input)
 
 
 def prepare_tanh(node: Node) -> Step:
@@ -97,7 +92,7 @@ def prepare_tanh(node: Node) -> Step:
     if input.dtype != "int16":
         return curve_step(node, tanh)
     node.require(power_of_two(output.scale) == -15, f"output has scale {output.scale}, expected 1/32768")
-    return unary_step(tanh_by_lines, lines_params(node, least_power=-12, greatest_power=-11), input)
+    return unary_step(tanh_by_lines, lines_params(node, exact_powers=(-12, -11)), input)
 
 
 def prepare_hard_swish(node: Node) -> Step:
@@ -125,11 +120,10 @@ def curve_step(node: Node, curve: Curve) -> Step:
     """The step of a curve: a table where the input is quantized, else the curve itself."""
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
-    shape = infer_shape(input.shape)
     if not input.type.quantized:
-        return Step(real_curve, curve, (shape,))
+        return Step(real_curve, curve, (input.shape,))
     table = lookup_table(input.dtype, curve, input.scale, input.zero_point, output.scale, output.zero_point)
-    return Step(look_up, table, (shape,))
+    return Step(look_up, table, (input.shape,))
 
 
 def require_scale(node: Node, output: Operand, scale: float) -> None:
@@ -137,8 +131,8 @@ def require_scale(node: Node, output: Operand, scale: float) -> None:
     node.require(output.scale == scale, f"output has scale {output.scale}, expected 1/{round(1 / scale)}")
 
 
-def lines_params(node: Node, least_power: int, greatest_power: int | None = None) -> LinesParams:
-    """Rescaling of the input; exact for scales that are the powers of two given, or nearly."""
+def lines_params(node: Node, exact_powers: tuple[int, ...]) -> LinesParams:
+    """Rescaling of the input; exact for scales that are these powers of two, or nearly."""
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
     for operand in (input, output):
@@ -146,7 +140,7 @@ def lines_params(node: Node, least_power: int, greatest_power: int | None = None
     node.require(0 < input.scale * 12288 <= INT32_MAX, f"input has scale {input.scale}, expected one from 0 to {INT32_MAX / 12288}")
     samples = logistic_samples().astype(np.int64)
     power = power_of_two(input.scale)
-    if power is not None and least_power <= power <= (least_power if greatest_power is None else greatest_power):
+    if power is not None and power in exact_powers:
         return LinesParams(3 << (power + 12), 0, samples)
     multiplier, shift = input.scale * 12288, 0
     while multiplier <= 32767 / 2 and shift <= 30:

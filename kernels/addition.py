@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import quantized_activation_range, require_same_type
-from qcore.kernels.elementwise import Function, finite, operands, prepare_function, prepare_plain, require_scales
+from qcore.kernels.elementwise import Function, finite, operands, prepare_function, prepare_plain, require_scales, store
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Step
 from qcore.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
 from qcore.numerics.lookup_table import all_codes, look_up
@@ -167,8 +167,8 @@ def add_rescaled(p: Params, x: Array, y: Array) -> Array:
 
     No int32 can overflow: rescaled codes are within 2**(bits + left_shift - 1), squared differences within 2**30.
     """
-    accumulator = p.combine(look_up(p.rescaled1, x), look_up(p.rescaled2, y))
-    return np.clip(p.requantize(accumulator) + p.output_zero_point, p.activation_min, p.activation_max).astype(x.dtype)
+    accumulator = np.asarray(p.combine(look_up(p.rescaled1, x), look_up(p.rescaled2, y)))
+    return store(p.requantize(accumulator), p.output_zero_point, p.activation_min, p.activation_max, x.dtype)
 
 
 ADD = OpDef("ADD", prepare_add, ("float32", "int32", "int64", "int8", "uint8", "int16"), (2, 2))

@@ -4,11 +4,12 @@
 
 ``adj_x`` and ``adj_y`` say that the operand is stored with its two last axes swapped. Integer kinds sum
 ``(x - x_zero_point) * (y - y_zero_point)`` exactly and requantize the sum once; int8 operands with an int32 output are multiplied as they
-are, without zero points. A float32 x with an int8 y is dynamic range (see ``hybrid``): a row is what is summed over, and y may have a
-scale for each column.
+are, without zero points. A float32 x with an int8 y is dynamic range (see ``hybrid``), a row being what is summed over. y may have a scale
+for each column, and then has no zero point.
 
-Source (TensorFlow Lite 2.21): tflite/kernels/batch_matmul.cc, kernels/internal/reference/batch_matmul.h. There the scales and zero points
-of dynamic-range rows are looked up wrongly when x has rank 4 or 5; here they are each row's own.
+Source (TensorFlow Lite 2.21): tflite/kernels/batch_matmul.cc, kernels/internal/reference/batch_matmul.h. What goes wrong there is computed
+right here: the scales of dynamic-range rows when x has rank 4 or 5, batches of an x stored swapped when y has one matrix for them all, and
+integers times a y of several scales.
 """
 
 from __future__ import annotations
@@ -130,23 +131,26 @@ def prepare_integer(node: Node) -> IntegerParams:
     """Integer operands and output."""
     x, y, output = node.input(0), node.input(1), node.output
     adj_x, adj_y = node.options["adj_x"], node.options["adj_y"]
-    quantized = output.dtype != "int32"
-    x_zero_point, y_zero_point = (x.zero_point, y.zero_point) if quantized else (0, 0)
+    if output.dtype == "int32":
+        packed = None if y.constant is None else pack_columns(y.constant, adj_y, 0, x.storage)
+        return IntegerParams(adj_x, adj_y, packed, 0, 0, None)
+    scale = column_scale(node, y, adj_y)
+    y_zero_point = y.zero_point if scale.size == 1 else 0
+    zero_points = x.zero_point, y_zero_point, output.zero_point
+    node.require(x.dtype == "int8" or not any(zero_points), f"zero points are {zero_points}, expected 0 where x is int16")
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, y_zero_point, x.storage)
-    return IntegerParams(adj_x, adj_y, packed, x_zero_point, y_zero_point, quantized_output(node, x, y) if quantized else None)
+    return IntegerParams(adj_x, adj_y, packed, x.zero_point, y_zero_point, quantized_output(node, x, scale))
 
 
-def quantized_output(node: Node, x: Operand, y: Operand) -> QuantizedOutput:
+def quantized_output(node: Node, x: Operand, y_scale: NDArray[np.float32]) -> QuantizedOutput:
     """What follows integer products: here the requantization is chosen. The product of both scales is taken in float32."""
     output = node.output
     node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
-    factor = quantize_multiplier(float(np.float32(x.scale) * np.float32(y.scale)) / output.scale)
+    factors = quantize_multiplier((np.float32(x.scale) * y_scale).astype(np.float64) / output.scale)
     low, high = output.type.quantized_min, output.type.quantized_max
     if x.dtype == "int8":
-        return QuantizedOutput(np.dtype(np.int32), DoubleRounding(*factor), output.zero_point, low, high, output.storage)
-    for operand in (x, y, output):
-        node.require(operand.zero_point == 0, f"'{operand.name}' has zero point {operand.zero_point}, expected 0 where x is int16")
-    return QuantizedOutput(np.dtype(np.int64), ReducedMultiplier(*factor), 0, low, high, output.storage)
+        return QuantizedOutput(np.dtype(np.int32), DoubleRounding(*factors), output.zero_point, low, high, output.storage)
+    return QuantizedOutput(np.dtype(np.int64), ReducedMultiplier(*factors), 0, low, high, output.storage)
 
 
 def pack_columns(y: Array, adj_y: bool, zero_point: int, x_type: np.dtype[Any]) -> PackedFilter:

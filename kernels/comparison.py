@@ -61,14 +61,12 @@ def rescaled_codes(node: Node, operand: Operand) -> NDArray[np.int32]:
 
 def compare_plain(compare: np.ufunc, x: Array, y: Array) -> Array:
     """Compare numbers, truth values or strings as they are."""
-    result: Array = compare(x, y)
-    return result.astype(np.bool_)
+    return np.asarray(compare(x, y), np.bool_)
 
 
 def compare_rescaled(p: Params, x: Array, y: Array) -> Array:
     """Compare int8 | uint8 | int16[...] by real values; y is like x, broadcast with it."""
-    result: Array = p.compare(look_up(p.rescaled1, x), look_up(p.rescaled2, y))
-    return result
+    return np.asarray(p.compare(look_up(p.rescaled1, x), look_up(p.rescaled2, y)))
 
 
 EIGHT_BITS = ("int8", "uint8")

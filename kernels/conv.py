@@ -34,13 +34,14 @@ from qcore.kernels.weighted import (
     QuantizedOutput,
     RealOutput,
     codes,
+    empty_output,
     filter_scale,
     quantized_output,
     real_output,
     require_bias_size,
     require_types,
 )
-from qcore.kernels.windows import region, span, tile_size, tiles, trimmed
+from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
 
 FILTERS = MappingProxyType(
     {"float32": ("float32", "int8", "int4", "uint8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int4", "int16")}
@@ -57,21 +58,32 @@ class Geometry:
 
     height, width: the windows, without the taps that only ever meet padding.
     taps: the rows and columns of the filter that these are.
+    depth: input channels of a group.
     """
 
     height: Window
     width: Window
     taps: tuple[slice, slice]
     groups: int
+    depth: int
     output: Shape
 
+    @property
+    def window_size(self) -> int:
+        """Elements of a window, all groups together."""
+        return self.height.size * self.width.size * self.groups * self.depth
+
+    @property
+    def tile_positions(self) -> int:
+        """How many outputs of all channels make a tile."""
+        return TILE // (self.window_size + self.output[3])
+
     def matrix(self, filter: Array) -> Array:
-        """The filter as [groups, outputs of a group, depth]."""
-        used = filter[(slice(None), *self.taps)]
-        return used.reshape(self.groups, filter.shape[0] // self.groups, math.prod(used.shape[1:]))
+        """The filter as [groups, outputs of a group, depth of a window]."""
+        return filter[(slice(None), *self.taps)].reshape(self.groups, self.output[3] // self.groups, self.window_size // self.groups)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RealParams:
     """A convolution of floats."""
 
@@ -130,7 +142,7 @@ def geometry(node: Node, input: Operand, filter: Operand) -> Geometry:
     width = window(node, "width", input.shape[2], filter.shape[2], options["stride_w"], padding, options["dilation_w_factor"])
     output = infer_shape(input.shape[0], height, width, filters)
     (height, rows), (width, columns) = trimmed(height), trimmed(width)
-    return Geometry(height, width, (rows, columns), groups, output)
+    return Geometry(height, width, (rows, columns), groups, depth, output)
 
 
 def prepare(node: Node) -> Step:
@@ -138,46 +150,45 @@ def prepare(node: Node) -> Step:
     input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
     require_types(node, FILTERS, input, filter, bias)
     shapes = geometry(node, input, filter)
-    channels = filter.shape[0]
-    require_bias_size(node, bias, channels)
+    require_bias_size(node, bias, filter.shape[0])
+    if 0 in shapes.output:
+        return Step(empty_output, (shapes.output, input.storage), (shapes.output,))
     scratch = scratch_bytes(shapes, input, filter)
     if input.dtype != "float32":
-        params = prepare_quantized(node, shapes, input, filter, bias)
-        return Step(convolve_quantized, params, (shapes.output,), scratch)
-    if filter.dtype == "float32":
-        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
-    scale = filter_scale(node, filter, channels)
+        return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
+    if filter.dtype != "float32":
+        return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
+    return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+
+
+def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
+    """A convolution of integers; only uint8 filters have a zero point."""
+    input, filter = node.input(0), node.input(1)
+    finish = quantized_output(node, input, filter, node.optional_input(2), filter.shape[0])
+    zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+    if filter.dtype != "uint8" and filter.quantization is not None:
+        node.require(not filter.quantization.zero_point.any(), f"filter is {filter.dtype} with a zero point other than 0")
+    packed = None if filter.constant is None else pack_codes(shapes, filter.constant, zero_point, input.storage)
+    return QuantizedParams(shapes, packed, input.zero_point, zero_point, finish)
+
+
+def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
+    """A convolution of float32 inputs with an integer filter."""
+    filter = node.input(1)
+    scale = filter_scale(node, filter, filter.shape[0])
     asymmetric = bool((scale != scale[0]).any())
     node.require(asymmetric or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported")
     packed = None if filter.constant is None else pack_codes(shapes, filter.constant, 0, np.dtype(np.int8))
-    return Step(convolve_hybrid, HybridParams(shapes, packed, scale, asymmetric, real_output(node)), (shapes.output,), scratch)
-
-
-def prepare_quantized(node: Node, shapes: Geometry, input: Operand, filter: Operand, bias: Operand | None) -> QuantizedParams:
-    """A convolution of integers; only uint8 filters have a zero point."""
-    finish = quantized_output(node, input, filter, bias, filter.shape[0])
-    if filter.dtype != "uint8":
-        assert filter.quantization is not None
-        node.require(not filter.quantization.zero_point.any(), f"filter is {filter.dtype} with a zero point other than 0")
-    zero_point = filter.zero_point if filter.dtype == "uint8" else 0
-    packed = None
-    if filter.constant is not None:
-        packed = pack_codes(shapes, filter.constant, zero_point, input.storage)
-    return QuantizedParams(shapes, packed, input.zero_point, zero_point, finish)
+    return HybridParams(shapes, packed, scale, asymmetric, real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
     """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, windows and sums."""
-    channels, sums = input.shape[3], shapes.output[3]
-    depth = shapes.height.size * shapes.width.size * channels
-    rows, columns = tile_size(shapes.height, shapes.width, tile_positions(depth, sums))
-    inputs = span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns)) * channels
-    return 8 * (inputs + rows * columns * depth) + 32 * rows * columns * sums + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
-
-
-def tile_positions(depth: int, sums: int) -> int:
-    """How many outputs make a tile, where each takes so many elements of windows and sums."""
-    return max(1, TILE // (depth + sums))
+    images, rows, columns = tile_size(shapes.output[0], shapes.height, shapes.width, shapes.tile_positions)
+    inputs = images * span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns)) * input.shape[3]
+    outputs = images * rows * columns
+    tile = 8 * inputs + outputs * (8 * shapes.window_size + 32 * shapes.output[3])
+    return tile + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
 
 
 def pack_codes(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype[Any]) -> PackedFilter:
@@ -185,27 +196,27 @@ def pack_codes(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype
     return pack(shapes.matrix(codes(filter, input)), zero_point, greatest_magnitude(input))
 
 
-def tiles_of_windows(p: Geometry, image: Array, padding: int, dtype: np.dtype[Any]) -> Iterator[tuple[tuple[slice, slice], Array]]:
-    """For each tile of an image's outputs: its place, and its windows as [groups, outputs, depth].
+def tiles_of_windows(p: Geometry, x: Array, padding: Array | int, dtype: np.dtype[Any]) -> Iterator[tuple[Tile, Array]]:
+    """For each tile of outputs, its windows as [groups, outputs, depth of a window].
 
     Args:
         p: shapes.
-        image: [height, width, channels].
-        padding: value that stands for real zero.
+        x: [batch, height, width, channels].
+        padding: value that stands for real zero, or one for each image: [batch, 1, 1, 1].
         dtype: float type of the windows.
     """
-    depth = p.height.size * p.width.size * image.shape[2]
-    for place, rows, columns in tiles(p.height, p.width, tile_positions(depth, p.output[3])):
-        inputs = region(image, rows, columns, padding, dtype)
-        inputs = inputs.reshape(*inputs.shape[:2], p.groups, image.shape[2] // p.groups)
+    for tile in tiles(len(x), p.height, p.width, p.tile_positions):
+        rows, columns = tile.rows, tile.columns
+        inputs = region(x, tile, padding, dtype)
+        inputs = inputs.reshape(*inputs.shape[:3], p.groups, p.depth)
         extent = (rows.size - 1) * rows.dilation + 1, (columns.size - 1) * columns.dilation + 1
-        views = sliding_window_view(inputs, extent, axis=(0, 1))
-        views = views[:: rows.stride, :: columns.stride, ..., :: rows.dilation, :: columns.dilation]
-        yield place, views.transpose(2, 0, 1, 4, 5, 3).reshape(p.groups, rows.output * columns.output, -1)
+        views = sliding_window_view(inputs, extent, axis=(1, 2))
+        views = views[:, :: rows.stride, :: columns.stride, ..., :: rows.dilation, :: columns.dilation]
+        yield tile, views.transpose(3, 0, 1, 2, 5, 6, 4).reshape(p.groups, -1, p.window_size // p.groups)
 
 
-def positions_first(products: Array, place: Array) -> Array:
-    """[groups, outputs, channels of a group] as the [rows, columns, channels] of the place in the output."""
+def channels_last(products: Array, place: Array) -> Array:
+    """[groups, outputs, channels of a group] as the [images, rows, columns, channels] of their place in the output."""
     return products.transpose(1, 0, 2).reshape(place.shape)
 
 
@@ -213,10 +224,9 @@ def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = N
     """float32[batch, height, width, channels] with float32[outputs, height, width, channels], plus float32[outputs]."""
     output = np.empty(p.geometry.output, np.float32)
     matrix = p.geometry.matrix(filter).swapaxes(1, 2)
-    for image, result in zip(x, output, strict=True):
-        for place, windows in tiles_of_windows(p.geometry, image, 0, x.dtype):
-            total = positions_first(np.matmul(windows, matrix), result[place])
-            result[place] = p.finish(total, bias)
+    for tile, windows in tiles_of_windows(p.geometry, x, 0, x.dtype):
+        total = channels_last(np.matmul(windows, matrix), output[tile.place])
+        output[tile.place] = p.finish(total, bias)
     return output
 
 
@@ -230,23 +240,23 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
     if bias is not None:
         offset += bias.reshape(-1)
     output = np.empty(p.geometry.output, x.dtype)
-    for image, result in zip(x, output, strict=True):
-        for place, windows in tiles_of_windows(p.geometry, image, p.input_zero_point, packed.matrix.dtype):
-            result[place] = p.finish(positions_first(packed.product(windows), result[place]), offset)
+    for tile, windows in tiles_of_windows(p.geometry, x, p.input_zero_point, packed.matrix.dtype):
+        sums = channels_last(packed.product(windows), output[tile.place])
+        output[tile.place] = p.finish(sums, offset)
     return output
 
 
 def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
     packed = p.packed or pack_codes(p.geometry, filter, 0, np.dtype(np.int8))
-    quantized, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), p.asymmetric)
+    rows = quantize_rows(x.reshape(len(x), -1), p.asymmetric)
+    zero_point = rows.zero_point.reshape(-1, 1, 1, 1)
+    offset = zero_point * packed.sums.reshape(-1)
     output = np.empty(p.geometry.output, np.float32)
-    for b, (image, result) in enumerate(zip(quantized.reshape(x.shape), output, strict=True)):
-        offset = zero_point[b] * packed.sums.reshape(-1)
-        for place, windows in tiles_of_windows(p.geometry, image, zero_point[b], packed.matrix.dtype):
-            accumulator = positions_first(packed.product(windows), result[place])
-            total = real_values(accumulator - offset, scale[b : b + 1], p.filter_scale, None)
-            result[place] = p.finish(total, bias)
+    for tile, windows in tiles_of_windows(p.geometry, rows.codes.reshape(x.shape), zero_point, packed.matrix.dtype):
+        images = tile.place[0]
+        sums = channels_last(packed.product(windows), output[tile.place]) - offset[images]
+        output[tile.place] = p.finish(real_values(sums, rows.scale[images], p.filter_scale, None), bias)
     return output
 
 

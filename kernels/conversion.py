@@ -3,9 +3,9 @@
     code = clamp(round_half_away(real / scale) + zero_point)
     real = scale * (code - zero_point)
 
-Both hold per tensor or per channel, along quantized_dimension; quotient and product are rounded to float32. QUANTIZE of codes
-rescales them by a fixed-point multiplier with two roundings (docs/quantization.md, requantization), whose real factor, input scale
-over output scale, is a float64 quotient. FAKE_QUANT is QUANTIZE and DEQUANTIZE in one, real numbers in and out.
+Both hold per tensor or per channel, along quantized_dimension; quotient and product are rounded to float32 (docs/quantization.md,
+quantize and affine). QUANTIZE of codes rescales them (ibid., rescale) by a fixed-point multiplier with two roundings, whose real
+factor, input scale over output scale, is a float64 quotient. FAKE_QUANT is QUANTIZE and DEQUANTIZE in one, real numbers in and out.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/quantize.cc, dequantize.cc, fake_quant.cc; kernels/internal/reference/quantize.h,
 requantize.h, dequantize.h; kernels/internal/quantization_util.cc#NudgeQuantizationRange.
@@ -70,19 +70,13 @@ class FakeQuantParams:
     greatest: np.float32
 
 
-def infer_shape(input: Shape) -> Shape:
-    """The input's shape."""
-    return input
-
-
 def prepare_quantize(node: Node) -> Step:
     """QUANTIZE, of real numbers or of codes."""
     input, output = node.input(0), node.output
-    shape = infer_shape(input.shape)
     if input.dtype == "float32":
         per_channel = output.quantization is not None and output.quantization.scale.size > 1
         require_output(node, output, FROM_FLOAT_PER_CHANNEL if per_channel else FROM_FLOAT)
-        return Step(quantize, affine_params(node, output, shape), (shape,))
+        return Step(quantize, affine_params(node, output, input.shape), (input.shape,))
     require_output(node, output, REQUANTIZED[input.dtype])
     if input.dtype == output.dtype == "int16":
         for operand in (input, output):
@@ -95,13 +89,12 @@ def prepare_dequantize(node: Node) -> Step:
     """DEQUANTIZE."""
     input, output = node.input(0), node.output
     require_output(node, output, ("float32",))
-    shape = infer_shape(input.shape)
     if input.dtype == "float16":
-        return Step(widen, None, (shape,))
-    params = affine_params(node, input, shape)
+        return Step(widen, None, (input.shape,))
+    params = affine_params(node, input, input.shape)
     if params.scale.ndim > 0:
         node.require(input.dtype != "int16", "input is int16 with a scale per channel, expected one for the whole tensor")
-        return Step(dequantize, params, (shape,))
+        return Step(dequantize, params, (input.shape,))
     node.require(input.dtype != "int16" or input.zero_point == 0, f"input is int16 with zero point {input.zero_point}, expected 0")
     return unary_step(dequantize, params, input)
 
@@ -120,7 +113,7 @@ def prepare_fake_quant(node: Node) -> Step:
     node.require(bool(np.isfinite(scale) and scale > 0), f"range [{low}, {high}] has steps of {scale}, expected a positive finite number")
     zero_point = np.float32(round_half_away(np.clip(-low / scale, np.float32(0), last)))
     params = FakeQuantParams(scale, -zero_point * scale, (last - zero_point) * scale)
-    return Step(fake_quantize, params, (infer_shape(input.shape),))
+    return Step(fake_quantize, params, (input.shape,))
 
 
 def require_output(node: Node, output: Operand, types: tuple[str, ...]) -> None:

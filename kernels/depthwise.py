@@ -34,13 +34,14 @@ from qcore.kernels.weighted import (
     QuantizedOutput,
     RealOutput,
     codes,
+    empty_output,
     filter_scale,
     quantized_output,
     real_output,
     require_bias_size,
     require_types,
 )
-from qcore.kernels.windows import region, span, tile_size, tiles, trimmed
+from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
 
 FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int16")})
 """Types of the filter, by type of the input."""
@@ -135,26 +136,39 @@ def prepare(node: Node) -> Step:
     input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
     require_types(node, FILTERS, input, filter, bias)
     shapes = geometry(node, input, filter)
-    channels = filter.shape[3]
-    require_bias_size(node, bias, channels)
+    require_bias_size(node, bias, filter.shape[3])
+    if 0 in shapes.output:
+        return Step(empty_output, (shapes.output, input.storage), (shapes.output,))
     scratch = scratch_bytes(shapes, input, filter)
     if input.dtype != "float32":
-        finish = quantized_output(node, input, filter, bias, channels)
-        zero_point = filter.zero_point if filter.dtype == "uint8" else 0
-        taps = None if filter.constant is None else exact_taps(shapes, filter.constant, zero_point, input.storage)
-        return Step(convolve_quantized, QuantizedParams(shapes, taps, input.zero_point, zero_point, finish), (shapes.output,), scratch)
-    if filter.dtype == "float32":
-        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
-    scale = filter_scale(node, filter, channels)
-    taps = None if filter.constant is None else exact_taps(shapes, filter.constant, 0, filter.storage)
-    return Step(convolve_hybrid, HybridParams(shapes, taps, scale, real_output(node)), (shapes.output,), scratch)
+        return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
+    if filter.dtype != "float32":
+        return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
+    return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+
+
+def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
+    """A depthwise convolution of integers; only a uint8 filter's zero point counts."""
+    input, filter = node.input(0), node.input(1)
+    finish = quantized_output(node, input, filter, node.optional_input(2), filter.shape[3])
+    zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+    taps = None if filter.constant is None else exact_taps(shapes, filter.constant, zero_point, input.storage)
+    return QuantizedParams(shapes, taps, input.zero_point, zero_point, finish)
+
+
+def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
+    """A depthwise convolution of float32 inputs with an int8 filter."""
+    filter = node.input(1)
+    taps = None if filter.constant is None else exact_taps(shapes, filter.constant, 0, np.dtype(np.int8))
+    return HybridParams(shapes, taps, filter_scale(node, filter, filter.shape[3]), real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
     """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, products and sums."""
-    rows, columns = tile_size(shapes.height, shapes.width, shapes.tile_positions)
-    inputs = span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns))
-    return shapes.output[3] * (16 * inputs + 48 * rows * columns) + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
+    images, rows, columns = tile_size(shapes.output[0], shapes.height, shapes.width, shapes.tile_positions)
+    inputs = images * span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns))
+    tile = shapes.output[3] * (16 * inputs + 48 * images * rows * columns)
+    return tile + 16 * math.prod(filter.shape) + 8 * math.prod(input.shape)
 
 
 def exact_taps(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype[np.generic]) -> Array:
@@ -171,38 +185,39 @@ def exact_taps(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype
     return taps.astype(exact_type(greatest * int(np.abs(taps).sum(axis=(0, 1), dtype=np.int64).max())))
 
 
-def tap_sums(p: Geometry, image: Array, zero_point: int, taps: Array) -> Iterator[tuple[tuple[slice, slice], Array]]:
-    """For each tile of an image's outputs: its place, and its sums of (input - zero_point) * taps, in the taps' type.
+def tap_sums(p: Geometry, x: Array, zero_point: Array | int, taps: Array) -> Iterator[tuple[Tile, Array]]:
+    """For each tile of outputs, the sums of (input - zero_point) * taps, in the taps' type.
 
     Args:
         p: shapes.
-        image: [height, width, channels].
-        zero_point: of the image.
+        x: [batch, height, width, channels].
+        zero_point: of x, or one for each image: [batch, 1, 1, 1].
         taps: float32 or float64[height, width, outputs].
     """
-    for place, rows, columns in tiles(p.height, p.width, p.tile_positions):
-        inputs = region(image, rows, columns, zero_point, taps.dtype)
-        if zero_point:
-            inputs = inputs - taps.dtype.type(zero_point)
+    for tile in tiles(len(x), p.height, p.width, p.tile_positions):
+        rows, columns = tile.rows, tile.columns
+        inputs = region(x, tile, zero_point, taps.dtype)
+        if np.any(zero_point):
+            inputs = inputs - (zero_point if isinstance(zero_point, int) else zero_point[tile.place[0]].astype(taps.dtype))
         if p.multiplier > 1:
-            inputs = inputs.repeat(p.multiplier, axis=2)
-        total = np.zeros((rows.output, columns.output, taps.shape[2]), taps.dtype)
+            inputs = inputs.repeat(p.multiplier, axis=3)
+        total = np.zeros((len(inputs), rows.output, columns.output, taps.shape[2]), taps.dtype)
         product = np.empty_like(total)
-        for y in range(rows.size):
-            lines = inputs[y * rows.dilation :][: (rows.output - 1) * rows.stride + 1 : rows.stride]
-            for x in range(columns.size):
-                view = lines[:, x * columns.dilation :][:, : (columns.output - 1) * columns.stride + 1 : columns.stride]
-                total += np.multiply(view, taps[y, x], out=product)
-        yield place, total
+        for ky in range(rows.size):
+            top = ky * rows.dilation
+            lines = inputs[:, top : top + (rows.output - 1) * rows.stride + 1 : rows.stride]
+            for kx in range(columns.size):
+                left = kx * columns.dilation
+                shifted = lines[:, :, left : left + (columns.output - 1) * columns.stride + 1 : columns.stride]
+                total += np.multiply(shifted, taps[ky, kx], out=product)
+        yield tile, total
 
 
 def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels] with float32[1, height, width, outputs], plus float32[outputs]."""
     output = np.empty(p.geometry.output, np.float32)
-    taps = filter[(0, *p.geometry.taps)]
-    for image, result in zip(x, output, strict=True):
-        for place, total in tap_sums(p.geometry, image, 0, taps):
-            result[place] = p.finish(total, bias)
+    for tile, total in tap_sums(p.geometry, x, 0, filter[(0, *p.geometry.taps)]):
+        output[tile.place] = p.finish(total, bias)
     return output
 
 
@@ -213,20 +228,18 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
     """
     taps = exact_taps(p.geometry, filter, p.filter_zero_point, x.dtype) if p.taps is None else p.taps
     output = np.empty(p.geometry.output, x.dtype)
-    for image, result in zip(x, output, strict=True):
-        for place, total in tap_sums(p.geometry, image, p.input_zero_point, taps):
-            result[place] = p.finish(as_integers(total), bias)
+    for tile, total in tap_sums(p.geometry, x, p.input_zero_point, taps):
+        output[tile.place] = p.finish(as_integers(total), bias)
     return output
 
 
 def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[1, height, width, outputs]."""
-    taps = exact_taps(p.geometry, filter, 0, filter.dtype) if p.taps is None else p.taps
-    quantized, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric=True)
+    taps = exact_taps(p.geometry, filter, 0, np.dtype(np.int8)) if p.taps is None else p.taps
+    rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
     output = np.empty(p.geometry.output, np.float32)
-    for b, (image, result) in enumerate(zip(quantized.reshape(x.shape), output, strict=True)):
-        for place, total in tap_sums(p.geometry, image, int(zero_point[b]), taps):
-            result[place] = p.finish(real_values(total, scale[b : b + 1], p.filter_scale, None), bias)
+    for tile, total in tap_sums(p.geometry, rows.codes.reshape(x.shape), rows.zero_point.reshape(-1, 1, 1, 1), taps):
+        output[tile.place] = p.finish(real_values(total, rows.scale[tile.place[0]], p.filter_scale, None), bias)
     return output
 
 

@@ -26,11 +26,12 @@ from numpy.typing import NDArray
 
 from qcore.errors import InputError
 from qcore.kernels.common import quantized_activation_range, require_same_type
-from qcore.kernels.elementwise import Function, operands, prepare_function, prepare_plain, require_scales
+from qcore.kernels.elementwise import Function, operands, prepare_function, prepare_plain, require_scales, store
 from qcore.kernels.opdef import Array, Node, OpDef, Step
 from qcore.numerics.casting import float_to_int32
 from qcore.numerics.fixed_point import quantize_multiplier, saturating_rounding_doubling_high_mul
 from qcore.numerics.fixed_point_functions import reciprocal
+from qcore.numerics.lookup_table import all_codes, look_up
 from qcore.numerics.shifting import rounding_divide_by_any_pot
 
 RECIPROCAL_OF_ZERO = -1515870788
@@ -41,14 +42,16 @@ RECIPROCAL_OF_ZERO = -1515870788
 class Params:
     """A quantized quotient.
 
-    multiplier: of the scales' factor, ``input1_scale / (input2_scale * output_scale)``.
-    shift: likewise.
+    inverse: int32[256 or 65536], reciprocal of every divisor's magnitude, a table for ``look_up``.
+    right_shift: int32[256 or 65536], its shift and that of the scales' factor, ``input1_scale / (input2_scale * output_scale)``.
+    multiplier: of the scales' factor.
     """
 
     input1_zero_point: int
     input2_zero_point: int
+    inverse: NDArray[np.int32]
+    right_shift: NDArray[np.int32]
     multiplier: int
-    shift: int
     output_zero_point: int
     activation_min: int
     activation_max: int
@@ -66,8 +69,11 @@ def prepare_div(node: Node) -> Step:
     require_scales(node, input1, input2, output)
     factor = np.float32(input1.scale) / (np.float32(input2.scale) * np.float32(output.scale))
     multiplier, shift = quantize_multiplier(float(factor))
+    divisors = all_codes(output.dtype) - np.int32(input2.zero_point)
+    inverse, right_shift = reciprocal(np.abs(divisors), 31)
+    inverse[divisors == 0] = RECIPROCAL_OF_ZERO
     activation = quantized_activation_range(node, node.options["fused_activation_function"], output)
-    params = Params(input1.zero_point, input2.zero_point, multiplier, shift, output.zero_point, *activation)
+    params = Params(input1.zero_point, input2.zero_point, inverse, right_shift - shift, multiplier, output.zero_point, *activation)
     return Step(divide_quantized, params, (shape,))
 
 
@@ -119,16 +125,13 @@ def divide_quantized(p: Params, x: Array, y: Array) -> Array:
         x: int8 | uint8 | int16[...].
         y: like x, broadcast with it.
     """
-    divisor = y.astype(np.int32) - p.input2_zero_point
     dividend = x.astype(np.int32) - p.input1_zero_point
-    dividend = np.where(divisor < 0, -dividend, dividend)
-    inverse, right_shift = reciprocal(np.abs(divisor), 31)
-    inverse = np.where(divisor == 0, RECIPROCAL_OF_ZERO, inverse)
+    dividend = np.where(y < p.input2_zero_point, -dividend, dividend)
     headroom = leading_sign_bits(dividend)
-    quotient = saturating_rounding_doubling_high_mul(dividend << headroom, inverse)
+    quotient = saturating_rounding_doubling_high_mul(dividend << headroom, look_up(p.inverse, y))
     scaled = saturating_rounding_doubling_high_mul(quotient, p.multiplier)
-    result = rounding_divide_by_any_pot(scaled, right_shift + headroom - p.shift) + p.output_zero_point
-    return np.clip(result, p.activation_min, p.activation_max).astype(x.dtype)
+    result = rounding_divide_by_any_pot(scaled, look_up(p.right_shift, y) + headroom)
+    return store(result, p.output_zero_point, p.activation_min, p.activation_max, x.dtype)
 
 
 def leading_sign_bits(x: NDArray[np.int32]) -> NDArray[np.int32]:

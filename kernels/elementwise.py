@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcore.kernels.common import broadcast_shape, float_activation_range, require_same_type
 from qcore.kernels.opdef import Array, Node, Operand, Shape, Step
@@ -69,6 +70,13 @@ def prepare_plain(node: Node, function: Function) -> Step:
     return Step(plain, PlainParams(function, *bounds), (shape,))
 
 
+def store(accumulator: NDArray[np.int32], zero_point: int, activation_min: int, activation_max: int, dtype: np.dtype[Any]) -> Array:
+    """Requantized numbers as codes: moved by the output's zero point and clamped, in place, then narrowed."""
+    accumulator += np.int32(zero_point)
+    np.clip(accumulator, activation_min, activation_max, out=accumulator)
+    return accumulator.astype(dtype)
+
+
 def finite_range(storage: np.dtype[Any]) -> np.finfo[Any] | np.iinfo[Any]:
     """The least and greatest number of an integer or float type."""
     return np.finfo(storage) if storage.kind == "f" else np.iinfo(storage)
@@ -82,9 +90,9 @@ def finite(x: Array) -> Array:
 
 def apply(function: Function, *inputs: Array) -> Array:
     """The function itself."""
-    return function(*inputs)
+    return np.asarray(function(*inputs))
 
 
 def plain(p: PlainParams, x: Array, y: Array) -> Array:
     """The function, clamped; NaN stays."""
-    return np.clip(p.function(x, y), p.activation_min, p.activation_max)
+    return np.asarray(np.clip(p.function(x, y), p.activation_min, p.activation_max))

@@ -4,7 +4,8 @@
 
 The filter is [units, depth]; the input, whatever its shape, is taken as rows of that depth. Integer kinds sum
 ``(input - input_zero_point) * (filter - filter_zero_point)`` exactly and requantize the sum once; a filter with a scale for each unit has
-no zero point. A float32 input with an integer filter is dynamic range (see ``hybrid``).
+no zero point. A float32 input with an integer filter is dynamic range (see ``hybrid``); with a blockwise filter it is always quantized
+asymmetrically.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
 kernels/internal/reference/integer_ops/fully_connected.h.
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import quantized_activation_range, require_rank
-from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.hybrid import block_scale, dequantize_blocks, quantize_rows, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import (
@@ -81,6 +82,18 @@ class HybridParams:
 
 
 @dataclass(frozen=True)
+class BlockwiseParams:
+    """Shapes, and what follows the products.
+
+    filter: float32[units, depth], real values.
+    """
+
+    rows: Rows
+    filter: NDArray[np.float32]
+    output: RealOutput
+
+
+@dataclass(frozen=True)
 class IntegerParams:
     """Shapes, zero points, and what follows the products.
 
@@ -111,6 +124,9 @@ def prepare(node: Node) -> Step:
         return Step(zeros, (rows.shape, node.output.storage), (rows.shape,))
     if filter.dtype == "float32":
         return Step(real, FloatParams(rows, real_output(node)), (rows.shape,))
+    if input.dtype == "float32" and filter.blocks is not None:
+        real_filter = dequantize_blocks(filter.value, block_scale(node, filter, filter.blocks))
+        return Step(blockwise, BlockwiseParams(rows, real_filter, real_output(node)), (rows.shape,))
     if input.dtype == "float32":
         return Step(hybrid, prepare_hybrid(node, rows), (rows.shape,))
     return Step(integer, prepare_integer(node, rows), (rows.shape,))
@@ -205,6 +221,14 @@ def hybrid(p: HybridParams, input: Array, filter: Array, bias: Array | None = No
     codes, scale, zero_point = quantize_rows(p.rows.of(input), p.asymmetric)
     sums = packed.product(codes) - np.multiply.outer(zero_point, packed.sums)
     return p.output(real_values(sums, scale, p.filter_scale), bias).reshape(p.rows.shape)
+
+
+def blockwise(p: BlockwiseParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
+    """float32[..., depth], quantized to int8 row by row, times real[units, depth], plus float32[units]."""
+    codes, scale, zero_point = quantize_rows(p.rows.of(input), asymmetric=True)
+    total = (codes - zero_point[:, np.newaxis]).astype(np.float32) @ p.filter.T
+    total *= scale[:, np.newaxis]
+    return p.output(total, bias).reshape(p.rows.shape)
 
 
 def integer(p: IntegerParams, input: Array, filter: Array, bias: Array | None = None) -> Array:

@@ -7,7 +7,8 @@ layer, one image of a convolution.
     codes = round_half_away(x / scale) + zero_point
     real  = (sum(codes * filter) - zero_point * sum(filter)) * (scale * filter_scale) + bias
 
-Weights are symmetric: they have no zero point.
+Weights are symmetric: they have no zero point. Blockwise weights have a scale for each run of elements along their last axis; they are
+brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/internal/portable_tensor_utils.h#BatchQuantizeFloats,
 internal/reference/portable_tensor_utils.cc#PortableSymmetricQuantizeFloats, #PortableAsymmetricQuantizeFloats,
@@ -21,6 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcore.kernels.common import require_rank
+from qcore.kernels.opdef import Blocks, Node, Operand
 from qcore.numerics.rounding import round_half_away
 
 LEAST_CODE, GREATEST_CODE = -128, 127
@@ -68,6 +71,33 @@ def real_values(
     if bias is not None:
         real += bias
     return real
+
+
+def block_scale(node: Node, weights: Operand, blocks: Blocks) -> NDArray[np.float32]:
+    """float32[rows, blocks]: the scale of each block of weights [rows, depth].
+
+    Raises:
+        ModelError: blocks and weights do not fit together.
+        UnsupportedError: the blocks have zero points.
+    """
+    require_rank(node, weights, 2)
+    rows, depth = weights.shape
+    node.require(
+        0 < blocks.size <= depth and depth % blocks.size == 0, f"rows of {depth} weights do not divide into blocks of {blocks.size}"
+    )
+    count = depth // blocks.size
+    node.require(blocks.scale.size == rows * count, f"{blocks.scale.size} blockwise scales, expected {rows} by {count}")
+    if blocks.zero_point is not None:
+        raise node.unsupported(f"'{weights.name}' has blockwise zero points, qcore has symmetric blocks")
+    return blocks.scale.astype(np.float32).reshape(rows, count)
+
+
+def dequantize_blocks(codes: NDArray[np.integer[Any]], scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``scale * codes`` of int8[rows, depth] with float32[1 or rows, blocks], the blocks of one length."""
+    rows, depth = codes.shape
+    count = scale.shape[1]
+    real: NDArray[np.float32] = codes.reshape(rows, count, depth // count) * scale[..., np.newaxis]
+    return real.reshape(rows, depth)
 
 
 def _symmetric(x: NDArray[np.float32]) -> QuantizedRows:

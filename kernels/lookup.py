@@ -2,8 +2,8 @@
 
     output[i, ...] = table[ids[i], ...]
 
-A table of integers with a float output is dequantized on the way, ``scale * quantized``, with one scale or one for each row; it has no
-zero point. Otherwise the rows are copied as they are.
+A table of integers with a float output is dequantized on the way, ``scale * quantized``, with one scale, one for each row, or one for each
+block of a row; it has no zero point. Otherwise the rows are copied as they are.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/embedding_lookup.cc. There a row of int4 that starts within a byte is read from that byte's
 first half; here it starts where it starts.
@@ -11,6 +11,7 @@ first half; here it starts where it starts.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import EVERY_TYPE, require_indices, require_rank, require_same_type
+from qcore.kernels.hybrid import block_scale, dequantize_blocks
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
 
 INTEGERS, REALS = ("int8", "uint8", "int4", "int2"), ("float32", "float16")
@@ -28,7 +30,7 @@ INTEGERS, REALS = ("int8", "uint8", "int4", "int2"), ("float32", "float16")
 class Params:
     """What messages call the operator, and what rows are dequantized with and to.
 
-    scale: float32[1 or rows].
+    scale: float32[1 or rows, blocks].
     """
 
     where: str
@@ -49,13 +51,15 @@ def prepare(node: Node) -> Step:
     node.require(table.rank >= 2, f"table '{table.name}' has shape {list(table.shape)}, expected rank 2 or more")
     shape = infer_shape(ids.shape, table.shape)
     if table.dtype in INTEGERS and output.dtype in REALS:
-        return Step(dequantized_rows, Params(node.where, row_scale(node, table), output.storage), (shape,))
+        return Step(dequantized_rows, Params(node.where, table_scale(node, table), output.storage), (shape,))
     require_same_type(node, table, output)
     return Step(rows, node.where, (shape,))
 
 
-def row_scale(node: Node, table: Operand) -> NDArray[np.float32]:
-    """float32[1 or rows]: the scale of the table, or of each row of it."""
+def table_scale(node: Node, table: Operand) -> NDArray[np.float32]:
+    """float32[1 or rows, blocks]: the scale of the table, of each row, or of each block of a row."""
+    if table.blocks is not None:
+        return block_scale(node, table, table.blocks)
     q, count = table.quantization, table.shape[0]
     if q is None or q.scale.size == 0:
         raise node.error(f"table '{table.name}' ({table.dtype}) has no scale")
@@ -65,7 +69,7 @@ def row_scale(node: Node, table: Operand) -> NDArray[np.float32]:
         f"table has {q.scale.size} scales along axis {q.quantized_dimension}, expected one, or one for each of {count} rows along axis 0",
     )
     node.require(not q.zero_point.any(), f"table has zero points {q.zero_point}, expected 0")
-    return q.scale
+    return q.scale.reshape(-1, 1)
 
 
 def rows(where: str, ids: Array, table: Array) -> Array:
@@ -77,9 +81,9 @@ def rows(where: str, ids: Array, table: Array) -> Array:
 def dequantized_rows(p: Params, ids: Array, table: Array) -> Array:
     """Rows of int8[rows, ...] as real numbers; a table of type uint8 holds int8 codes."""
     quantized = rows(p.where, ids, table.view(np.int8))
-    scale = p.scale[ids] if p.scale.size > 1 else p.scale
-    real: Array = quantized * scale.reshape(-1, *(1,) * (table.ndim - 1))
-    return real.astype(p.output, copy=False)
+    scale = p.scale[ids] if len(p.scale) > 1 else p.scale
+    flat = quantized.reshape(len(ids), math.prod(table.shape[1:]))
+    return dequantize_blocks(flat, scale).astype(p.output, copy=False).reshape(quantized.shape)
 
 
 EMBEDDING_LOOKUP = OpDef("EMBEDDING_LOOKUP", prepare, EVERY_TYPE, (2, 2), principal=1)

@@ -3,10 +3,8 @@
 Sums of quantized values are int32 and wrap; sums for a mean of int32 are int64. A mean of integers that are not quantized is
 truncated towards zero. Floats are added one after the other in the input's order, in float32.
 
-A quantized mean folds its division into the requantization, so that there is one rounding for both. With n values and the greatest
-k that keeps ``2**k <= n`` and shifts in range::
-
-    multiplier * 2**(shift - 31) / n    is taken as    floor(multiplier * 2**k / n) * 2**(shift - k - 31)
+A quantized mean folds its division into the requantization, so that one serves both: equation (25) of docs/quantization.md. Its two
+roundings show: the mean of codes 0, 0, 0, 1 is 1, by way of 1/4 = 1/2 / 2.
 
 The reference SUM of TensorFlow Lite 2.21 reads int8 and int16 tensors as uint8 and returns nonsense (reduce.cc#QuantizedMeanOrSum
 asks for ``GetTensorData<uint8_t>`` whatever the type). For these two types qcore gives what TensorFlow Lite's other kernel gives, which
@@ -24,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
-from qcore.kernels.reduce import QUANTIZED, TYPES, Reduction, prepare_fold, reduction, rows
+from qcore.kernels.reduce import QUANTIZED, TYPES, Reduction, output_scale, prepare_fold, reduction, rows
 from qcore.numerics.casting import float_to_int32
 from qcore.numerics.fixed_point import DoubleRounding, quantize_multiplier
 from qcore.numerics.rounding import round_half_away
@@ -64,11 +62,11 @@ class Float32Sum:
 
 def prepare_mean(node: Node) -> Step:
     """MEAN."""
-    input, output = node.input(0), node.output
+    input = node.input(0)
     what = reduction(node)
     if input.dtype not in QUANTIZED:
         return Step(mean_float if input.dtype == "float32" else mean_integer, what, (what.output,))
-    multiplier, shift = quantize_multiplier(input.scale / output.scale)
+    multiplier, shift = quantize_multiplier(input.scale / output_scale(node))
     if what.count > 0:
         folded = min(what.count.bit_length() - 1, 32, 31 + shift)
         multiplier, shift = (multiplier << folded) // what.count, shift - folded
@@ -77,16 +75,16 @@ def prepare_mean(node: Node) -> Step:
 
 def prepare_sum(node: Node) -> Step:
     """SUM."""
-    input, output = node.input(0), node.output
+    input = node.input(0)
     if input.dtype not in (*QUANTIZED, "float32"):
         return prepare_fold(node, np.add, 0, compares=False)
     what = reduction(node)
     if input.dtype == "float32":
         return Step(sum_float, what, (what.output,))
     if input.dtype == "uint8":
-        requantize = DoubleRounding(*quantize_multiplier(input.scale / output.scale))
+        requantize = DoubleRounding(*quantize_multiplier(input.scale / output_scale(node)))
         return prepare_quantized(node, what, requantize, what.count * input.zero_point)
-    scale = np.float32(input.scale) / np.float32(output.scale)
+    scale = np.float32(input.scale) / np.float32(output_scale(node))
     return prepare_quantized(node, what, Float32Sum(scale, np.float32(-input.zero_point) * scale * np.float32(what.count)), 0)
 
 
@@ -140,4 +138,11 @@ def sum_quantized(p: QuantizedParams, x: Array, _axis: Array) -> Array:
 
 
 MEAN = OpDef("MEAN", prepare_mean, ("float32", *QUANTIZED, "int32", "int64"), (2, 2), tolerances={"float32": FLOAT_ORDER})
-SUM = OpDef("SUM", prepare_sum, TYPES, (2, 2), tolerances={"float32": FLOAT_ORDER})
+SUM = OpDef(
+    "SUM",
+    prepare_sum,
+    TYPES,
+    (2, 2),
+    tolerances={"float32": FLOAT_ORDER},
+    notes="int8 and int16 as TensorFlow Lite's builtin kernel: its reference kernel misreads them",
+)

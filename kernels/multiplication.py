@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from qcore.kernels.common import quantized_activation_range, require_same_type
-from qcore.kernels.elementwise import apply, operands, prepare_plain, require_scales
+from qcore.kernels.elementwise import apply, operands, prepare_plain, require_scales, store
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.numerics.fixed_point import (
     DoubleRounding,
@@ -98,14 +98,13 @@ def multiply(p: Params, x: Array, y: Array) -> Array:
     The product is an int32 within 2**30.
     """
     product = (x.astype(np.int32) - p.input1_zero_point) * (y.astype(np.int32) - p.input2_zero_point)
-    return np.clip(p.requantize(product) + p.output_zero_point, p.activation_min, p.activation_max).astype(x.dtype)
+    return store(p.requantize(product), p.output_zero_point, p.activation_min, p.activation_max, x.dtype)
 
 
 def multiply_narrowing(p: NarrowingParams, x: Array, y: Array) -> Array:
     """Product of int16[...] numbers: rounded to 15 fractional bits, ties up, then to 7, ties away from zero."""
     product = np.minimum(saturating_rounding_doubling_high_mul(x, y.astype(np.int32) << 16), (1 << 15) - 1)
-    narrow = rounding_divide_by_pot(product, 8)
-    return np.clip(narrow + p.output_zero_point, p.activation_min, p.activation_max).astype(p.type)
+    return store(rounding_divide_by_pot(product, 8), p.output_zero_point, p.activation_min, p.activation_max, p.type)
 
 
 MUL = OpDef(

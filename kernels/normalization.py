@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.kernels.common import require_rank, require_same_type
-from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Shape, Step
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.numerics.fixed_point import rounding_divide_by_pot, saturating_rounding_doubling_high_mul
 from qcore.numerics.fixed_point_functions import inverse_sqrt_multiplier
 
@@ -45,11 +45,6 @@ class LocalParams:
     beta: np.float32
 
 
-def infer_shape(input: Shape) -> Shape:
-    """The input's shape."""
-    return input
-
-
 def prepare_l2(node: Node) -> Step:
     """L2_NORMALIZATION: quantized, the output's scale is 1/128 and its zero point the middle code."""
     input, output = node.input(0), node.output
@@ -57,7 +52,7 @@ def prepare_l2(node: Node) -> Step:
     require_rank(node, input, 1, 4)
     if node.options["fused_activation_function"] != "NONE":
         raise node.unsupported(f"fused activation {node.options['fused_activation_function']}, qcore has NONE")
-    shapes = (infer_shape(input.shape),)
+    shapes = (input.shape,)
     if input.dtype == "float32":
         return Step(l2_float, None, shapes)
     middle = 0 if input.dtype == "int8" else 128
@@ -76,7 +71,7 @@ def prepare_local_response(node: Node) -> Step:
     radius = options["radius"]
     node.require(radius >= 0, f"radius is {radius}, expected 0 or more")
     constants = (np.float32(options[name]) for name in ("bias", "alpha", "beta"))
-    return Step(local_response, LocalParams(min(radius, input.shape[-1]), *constants), (infer_shape(input.shape),))
+    return Step(local_response, LocalParams(min(radius, input.shape[-1]), *constants), (input.shape,))
 
 
 def l2_float(_: None, x: Array) -> Array:

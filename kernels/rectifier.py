@@ -2,7 +2,7 @@
 
 The first four clamp the real value. LEAKY_RELU and PRELU multiply values below zero by alpha: one number, or a tensor broadcast to
 the input. Quantized, input and output may have scales of their own: every line is a rescaling by a fixed-point multiplier with two
-roundings (docs/quantization.md, requantization), and its real factor is computed in float32.
+roundings (docs/quantization.md, double-rounding), and its real factor is computed in float32.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/activations.cc, kernels/internal/reference/reference_ops.h#ReluX, leaky_relu.h, prelu.h.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.kernels.common import broadcast_shape, float_activation_range, quantized_activation_range, require_same_type
-from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.opdef import Array, Node, OpDef, Operand, Step
 from qcore.kernels.tabulate import unary_step
 from qcore.numerics.fixed_point import DoubleRounding, Requantizer, quantize_multiplier
 
@@ -52,11 +52,6 @@ class SlopeParams:
     output_zero_point: int
     output_min: int
     output_max: int
-
-
-def infer_shape(input: Shape) -> Shape:
-    """The input's shape."""
-    return input
 
 
 def rescaling(*factors: float, by: float) -> Requantizer:
@@ -108,10 +103,8 @@ def prepare_prelu(node: Node) -> Step:
     require_same_type(node, input, output)
     expected = "int8" if input.dtype == "int16" else input.dtype
     node.require(alpha.dtype == expected, f"alpha is {alpha.dtype}, expected {expected}")
-    shape = infer_shape(input.shape)
-    node.require(
-        broadcast_shape(node, input, alpha) == shape, f"alpha of shape {list(alpha.shape)} does not broadcast to {list(input.shape)}"
-    )
+    shape = broadcast_shape(node, input, alpha)
+    node.require(shape == input.shape, f"alpha of shape {list(alpha.shape)} does not broadcast to {list(input.shape)}")
     if input.dtype not in QUANTIZED:
         return Step(prelu_float, None, (shape,))
     product = rescaling(input.scale, alpha.scale, by=output.scale)

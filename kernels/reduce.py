@@ -5,8 +5,8 @@ Integers that are not quantized wrap. A maximum or minimum takes a value only if
 float results start from the greatest finite magnitude, so that reducing [-inf] gives -3.4e38. A reduction over *all* axes starts
 from the first value instead, even if that is NaN.
 
-The product of quantized values is rescaled at every multiplication, by the n-th part of the whole factor, so that it stays within
-int32; its result depends on the order.
+A product of n quantized values is rescaled n times, after every factor and at the end, by ``input_scale / output_scale**(1/n)`` as
+equation (18) of docs/quantization.md has it. So it keeps near the output's range, and depends on the order.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/reduce.cc, kernels/internal/reference/reduce.h#ReduceGeneric, #QuantizedReduceProd.
 """
@@ -58,7 +58,7 @@ class Params:
 
 @dataclass(frozen=True)
 class QuantizedProductParams:
-    """A product of ``count`` quantized values; requantize multiplies by ``input_scale / output_scale**(1 / count)``."""
+    """A product of quantized values; requantize is by ``input_scale / output_scale**(1 / count)``."""
 
     reduction: Reduction
     input_zero_point: int
@@ -92,6 +92,12 @@ def reduction(node: Node) -> Reduction:
     axes = tuple(sorted({normalize_axis(node, each, input.rank) for each in named}))
     count = math.prod(input.shape[each] for each in axes)
     return Reduction(axes, infer_shape(input.shape, axes, node.options["keep_dims"]), count)
+
+
+def output_scale(node: Node) -> float:
+    """The output's scale, which results are divided by."""
+    node.require(node.output.scale > 0, f"output has scale {node.output.scale}, expected one above 0")
+    return node.output.scale
 
 
 def prepare_fold(node: Node, combine: np.ufunc, identity: Any, compares: bool) -> Step:
@@ -133,7 +139,7 @@ def prepare_prod(node: Node) -> Step:
         raise node.unsupported(f"product of quantized {input.dtype}, qcore has int8 and int16")
     what = reduction(node)
     node.require(what.count > 0 or 0 in what.output, f"the product over axes {what.axes} of {list(input.shape)} is of no values")
-    scale = input.scale / output.scale ** (1 / what.count) if what.count else 0.0
+    scale = input.scale / output_scale(node) ** (1 / what.count) if what.count else 0.0
     params = QuantizedProductParams(
         what,
         input.zero_point,

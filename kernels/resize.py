@@ -5,7 +5,8 @@ lies over input position ``o * scale``, or ``(o + 1/2) * scale - 1/2`` with half
 ``input / output``, or ``(input - 1) / (output - 1)`` with align_corners. These positions decide everything, so their rounding matters:
 
 * bilinear float32 and uint8: float32 throughout; a uint8 is the sum of its four weighted neighbours plus 1/2, cut off;
-* bilinear int8 and int16: integers in units of 1/1024, scale rounded to nearest; the sum, in units of 2**-20, is rounded half away;
+* bilinear int8 and int16: integers in units of 1/1024, scale rounded to nearest; the sum, in units of 2**-20, is rounded half away,
+  equation (33) of docs/quantization.md;
 * nearest: float32; without the last subtraction of 1/2, and rounded down, or half away with align_corners.
 
 A rounded scale may lead past the last pixel. There TensorFlow Lite reads whatever comes next in memory; qcore reads the last pixel.

@@ -3,10 +3,10 @@
     softmax(x)_i     = exp(beta (x_i - max)) / sum_j exp(beta (x_j - max))
     log_softmax(x)_i = x_i - max - log(sum_j exp(x_j - max))
 
-Quantized with 8 bits, an element's share of the work follows from how far its code lies below the row's greatest, 0 to 255: the
-difference in Q5 and its exponential in Q0 are tables made at plan time, and only sum, reciprocal and logarithm are left to do for
-each row (qcore.numerics.fixed_point_functions). With 16 bits, exponential and reciprocal are straight lines between samples
-(qcore.numerics.lookup_table).
+Quantized with 8 bits (docs/quantization.md, softmax and log-softmax), an element's share of the work follows from how far its code
+lies below the row's greatest, 0 to 255: the difference in Q5 and its exponential in Q0 are tables made at plan time, and only sum,
+reciprocal and logarithm are left to do for each row. With 16 bits, exponential and reciprocal are straight lines between samples
+(ibid., interpolated-table).
 
 Output ranges are fixed: codes of SOFTMAX run over [0, 1), from the least code up (int16 inputs: from 0), those of LOG_SOFTMAX over
 (-16, 0], up to the greatest code.
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from qcore.kernels.common import INT32_MAX, require_same_type
-from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Shape, Step
+from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Step
 from qcore.numerics.fixed_point import (
     DoubleRounding,
     Requantizer,
@@ -91,18 +91,13 @@ class LinesParams:
     requantize: Requantizer
 
 
-def infer_shape(input: Shape) -> Shape:
-    """The input's shape."""
-    return input
-
-
 def prepare_softmax(node: Node) -> Step:
     """SOFTMAX."""
     input, output = node.input(0), node.output
     node.require(input.rank >= 1, "input is a scalar, expected at least one dimension")
     if output.dtype not in OUTPUTS[input.dtype]:
         raise node.unsupported(f"output is {output.dtype}, qcore has {', '.join(OUTPUTS[input.dtype])} for {input.dtype} input")
-    shapes = (infer_shape(input.shape),)
+    shapes = (input.shape,)
     beta = np.float32(node.options["beta"])
     if input.dtype == "float32":
         return Step(softmax_float, FloatParams(beta), shapes)
@@ -120,7 +115,7 @@ def prepare_log_softmax(node: Node) -> Step:
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
     node.require(input.rank >= 1, "input is a scalar, expected at least one dimension")
-    shapes = (infer_shape(input.shape),)
+    shapes = (input.shape,)
     if input.dtype == "float32":
         return Step(log_softmax_float, None, shapes)
     greatest = output.type.quantized_max

@@ -30,6 +30,7 @@ from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
 from qcore.kernels.weighted import (
     QuantizedOutput,
     RealOutput,
+    empty_output,
     filter_scale,
     quantized_output,
     real_output,
@@ -54,9 +55,14 @@ class Geometry:
     output: Shape
 
     @property
+    def products(self) -> int:
+        """Products that each input of all channels takes part in."""
+        return self.height.size * self.width.size * self.output[3]
+
+    @property
     def tile_positions(self) -> int:
         """How many inputs of all channels make a tile."""
-        return TILE // (self.height.size * self.width.size * self.output[3])
+        return TILE // self.products
 
 
 @dataclass(frozen=True)
@@ -120,26 +126,38 @@ def prepare(node: Node) -> Step:
     filter, input, bias = node.input(1), node.input(2), node.optional_input(3)
     require_types(node, FILTERS, input, filter, bias)
     shapes = geometry(node, input, filter)
-    channels = filter.shape[0]
-    require_bias_size(node, bias, channels)
+    require_bias_size(node, bias, filter.shape[0])
+    if 0 in shapes.output:
+        return Step(empty_output, (shapes.output, input.storage), (shapes.output,))
     scratch = scratch_bytes(shapes, input, filter)
     if input.dtype != "float32":
-        finish = quantized_output(node, input, filter, bias, channels)
-        zero_point = filter.zero_point if filter.dtype == "uint8" else 0
-        matrix = None if filter.constant is None else exact_matrix(filter.constant, zero_point, input.storage)
-        return Step(convolve_quantized, QuantizedParams(shapes, matrix, input.zero_point, zero_point, finish), (shapes.output,), scratch)
-    if filter.dtype == "float32":
-        return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
-    scale = filter_scale(node, filter, channels)
-    matrix = None if filter.constant is None else exact_matrix(filter.constant, 0, filter.storage)
-    return Step(convolve_hybrid, HybridParams(shapes, matrix, scale, real_output(node)), (shapes.output,), scratch)
+        return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
+    if filter.dtype != "float32":
+        return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
+    return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+
+
+def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
+    """A transposed convolution of integers; only a uint8 filter's zero point counts."""
+    filter, input = node.input(1), node.input(2)
+    finish = quantized_output(node, input, filter, node.optional_input(3), filter.shape[0])
+    zero_point = filter.zero_point if filter.dtype == "uint8" else 0
+    matrix = None if filter.constant is None else exact_matrix(filter.constant, zero_point, input.storage)
+    return QuantizedParams(shapes, matrix, input.zero_point, zero_point, finish)
+
+
+def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
+    """A transposed convolution of float32 inputs with an int8 filter."""
+    filter = node.input(1)
+    matrix = None if filter.constant is None else exact_matrix(filter.constant, 0, np.dtype(np.int8))
+    return HybridParams(shapes, matrix, filter_scale(node, filter, filter.shape[0]), real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
-    """Bytes of temporaries: a filter packed at run time, the input in floats, an image of sums, and a tile's products."""
-    rows, columns = tile_size(shapes.height, shapes.width, shapes.tile_positions)
-    products = rows * columns * shapes.height.size * shapes.width.size * shapes.output[3]
-    return 8 * products + 32 * math.prod(shapes.output[1:]) + 16 * math.prod(filter.shape) + 16 * math.prod(input.shape)
+    """Bytes of temporaries: a filter packed at run time, the input in floats, the sums, and a tile's products."""
+    positions = math.prod(tile_size(shapes.output[0], shapes.height, shapes.width, shapes.tile_positions))
+    tile = 8 * positions * shapes.products
+    return tile + 32 * math.prod(shapes.output) + 16 * math.prod(filter.shape) + 16 * math.prod(input.shape)
 
 
 def filter_matrix(filter: Array) -> Array:
@@ -161,25 +179,22 @@ def exact_matrix(filter: Array, zero_point: int, input: np.dtype[np.generic]) ->
     return np.ascontiguousarray(filter_matrix(values), dtype)
 
 
-def tap_sums(p: Geometry, image: Array, matrix: Array) -> Array:
-    """The sums [height, width, outputs] of one image, in the matrix's type; image: [height, width, channels] of that type."""
-    total = np.zeros(p.output[1:], matrix.dtype)
-    for place, rows, columns in tiles(p.height, p.width, p.tile_positions):
-        products = image[place].reshape(-1, image.shape[2]) @ matrix
-        products = products.reshape(rows.output, columns.output, p.height.size, p.width.size, p.output[3])
-        for y, from_rows, to_rows in rows.taps():
-            for x, from_columns, to_columns in columns.taps():
-                total[to_rows, to_columns] += products[from_rows, from_columns, y, x]
+def tap_sums(p: Geometry, x: Array, matrix: Array) -> Array:
+    """The sums [batch, height, width, outputs], in the matrix's type; x: [batch, height, width, channels] of that type."""
+    total = np.zeros(p.output, matrix.dtype)
+    for tile in tiles(len(x), p.height, p.width, p.tile_positions):
+        inputs = x[tile.place]
+        products = (inputs.reshape(-1, x.shape[3]) @ matrix).reshape(*inputs.shape[:3], p.height.size, p.width.size, p.output[3])
+        sums = total[tile.place[0]]
+        for ky, from_rows, to_rows in tile.rows.taps():
+            for kx, from_columns, to_columns in tile.columns.taps():
+                sums[:, to_rows, to_columns] += products[:, from_rows, from_columns, ky, kx]
     return total
 
 
 def convolve_real(p: RealParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels] with float32[outputs, height, width, channels], plus float32[outputs]."""
-    output = np.empty(p.geometry.output, np.float32)
-    matrix = filter_matrix(filter)
-    for image, result in zip(x, output, strict=True):
-        result[...] = p.finish(tap_sums(p.geometry, image, matrix), bias)
-    return output
+    return p.finish(tap_sums(p.geometry, x, filter_matrix(filter)), bias)
 
 
 def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
@@ -188,22 +203,16 @@ def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array
     Sums are exact, and wrap to the accumulator's type where it cannot hold them.
     """
     matrix = exact_matrix(filter, p.filter_zero_point, x.dtype) if p.matrix is None else p.matrix
-    output = np.empty(p.geometry.output, x.dtype)
-    for image, result in zip(x, output, strict=True):
-        sums = tap_sums(p.geometry, np.subtract(image, p.input_zero_point, dtype=matrix.dtype), matrix)
-        result[...] = p.finish(as_integers(sums), bias)
-    return output
+    sums = tap_sums(p.geometry, np.subtract(x, p.input_zero_point, dtype=matrix.dtype), matrix)
+    return p.finish(as_integers(sums), bias)
 
 
 def convolve_hybrid(p: HybridParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
-    matrix = exact_matrix(filter, 0, filter.dtype) if p.matrix is None else p.matrix
-    codes, scale, zero_point = quantize_rows(x.reshape(x.shape[0], math.prod(x.shape[1:])), asymmetric=True)
-    output = np.empty(p.geometry.output, np.float32)
-    for b, (image, result) in enumerate(zip(codes.reshape(x.shape), output, strict=True)):
-        sums = tap_sums(p.geometry, np.subtract(image, zero_point[b], dtype=matrix.dtype), matrix)
-        result[...] = p.finish(real_values(sums, scale[b : b + 1], p.filter_scale, None), bias)
-    return output
+    matrix = exact_matrix(filter, 0, np.dtype(np.int8)) if p.matrix is None else p.matrix
+    rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
+    codes = np.subtract(rows.codes, rows.zero_point[:, np.newaxis], dtype=matrix.dtype).reshape(x.shape)
+    return p.finish(real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale, None), bias)
 
 
 TRANSPOSE_CONV = OpDef(

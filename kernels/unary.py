@@ -139,8 +139,8 @@ def prepare_rsqrt(node: Node) -> Step:
 def inverse_sqrt_table(node: Node) -> Array:
     """RSQRT of every int8 code: a fixed-point inverse root of the code, times the scales' factor; the greatest code for zero."""
     input, output = node.input(0), node.output
-    factor = 1 / float(np.sqrt(np.float32(input.scale)) * np.float32(output.scale))
-    multiplier, shift = quantize_multiplier(factor)
+    factor = np.float64(1) / np.float64(np.sqrt(np.float32(input.scale)) * np.float32(output.scale))
+    multiplier, shift = quantize_multiplier(float(factor))
     values = all_codes("int8") - np.int32(input.zero_point)
     inverse, inverse_shift = inverse_sqrt_multiplier(values)
     root = DoubleRounding(inverse, inverse_shift + RSQRT_LEFT_SHIFT)(np.ones(values.shape, np.int32))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import float_activation_range, parameters, quantized_activation_range, require_same_type
-from qcore.kernels.opdef import Array, Node, Operand
+from qcore.kernels.opdef import Array, Node, Operand, Shape
 from qcore.numerics.fixed_point import DoubleRounding, ReducedMultiplier, Requantizer, quantize_multiplier
 
 Integers = NDArray[np.int32] | NDArray[np.int64]
@@ -105,6 +105,11 @@ def codes(filter: Array, input: np.dtype[Any]) -> Array:
     meets floats, which holds int8 codes in files older than the type int8.
     """
     return filter if input == np.uint8 else filter.reshape(-1).view(np.int8)[: filter.size].reshape(filter.shape)
+
+
+def empty_output(p: tuple[Shape, np.dtype[Any]], *inputs: Array | None) -> Array:
+    """An output of that shape, which has no elements, and of that type."""
+    return np.empty(*p)
 
 
 def real_output(node: Node) -> RealOutput:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from qcore.kernels.common import Window
 from qcore.kernels.opdef import Array
+
+
+class Tile(NamedTuple):
+    """A box of outputs: images, rows and columns; and the windows of these rows and columns."""
+
+    place: tuple[slice, slice, slice]
+    rows: Window
+    columns: Window
 
 
 def trimmed(along: Window) -> tuple[Window, slice]:
@@ -21,20 +30,23 @@ def trimmed(along: Window) -> tuple[Window, slice]:
     return replace(along, size=len(used), pad_before=along.pad_before - used.start * along.dilation), slice(used.start, used.stop)
 
 
-def tile_size(height: Window, width: Window, positions: int) -> tuple[int, int]:
-    """Rows and columns of a tile of at most so many outputs: whole rows where they fit."""
+def tile_size(batch: int, height: Window, width: Window, positions: int) -> tuple[int, int, int]:
+    """Images, rows and columns of a tile of at most so many outputs, one at least: whole images where they fit, else whole rows."""
     columns = min(width.output, max(1, positions))
-    return min(height.output, max(1, positions // max(1, columns))), columns
+    rows = min(height.output, max(1, positions // columns))
+    return min(batch, max(1, positions // (rows * columns))), rows, columns
 
 
-def tiles(height: Window, width: Window, positions: int) -> Iterator[tuple[tuple[slice, slice], Window, Window]]:
-    """All outputs in tiles of at most so many: the rows and columns of each, and their windows."""
-    rows, columns = tile_size(height, width, positions)
-    for top in range(0, height.output, max(1, rows)):
-        bottom = min(top + rows, height.output)
-        for left in range(0, width.output, max(1, columns)):
-            right = min(left + columns, width.output)
-            yield (slice(top, bottom), slice(left, right)), height.part(top, bottom), width.part(left, right)
+def tiles(batch: int, height: Window, width: Window, positions: int) -> Iterator[Tile]:
+    """All outputs, of which there are some, in tiles of at most so many."""
+    images, rows, columns = tile_size(batch, height, width, positions)
+    for first in range(0, batch, images):
+        for top in range(0, height.output, rows):
+            bottom = min(top + rows, height.output)
+            for left in range(0, width.output, columns):
+                right = min(left + columns, width.output)
+                place = slice(first, min(first + images, batch)), slice(top, bottom), slice(left, right)
+                yield Tile(place, height.part(top, bottom), width.part(left, right))
 
 
 def span(along: Window) -> int:
@@ -42,23 +54,23 @@ def span(along: Window) -> int:
     return (along.output - 1) * along.stride + (along.size - 1) * along.dilation + 1
 
 
-def region(image: Array, rows: Window, columns: Window, padding: int, dtype: DTypeLike) -> Array:
-    """What windows reach over, as dtype[span(rows), span(columns), channels], with a value for padding.
+def region(x: Array, tile: Tile, padding: Array | int, dtype: DTypeLike) -> Array:
+    """What a tile's windows reach over, as dtype[images, span(rows), span(columns), channels].
 
     Args:
-        image: [height, width, channels].
-        rows: windows along the height.
-        columns: windows along the width.
-        padding: value outside the image.
-        dtype: type of the result; without padding and of the image's own type it is a view.
+        x: [batch, height, width, channels].
+        tile: which outputs.
+        padding: value outside the images, or one for each image of x: [batch, 1, 1, 1].
+        dtype: type of the result; without padding and of the type of x it is a view.
     """
-    places, parts = zip(_inside(rows), _inside(columns), strict=True)
-    part = image[parts]
-    shape = span(rows), span(columns), image.shape[2]
+    images = tile.place[0]
+    (to_rows, from_rows), (to_columns, from_columns) = _inside(tile.rows), _inside(tile.columns)
+    part = x[images, from_rows, from_columns]
+    shape = len(part), span(tile.rows), span(tile.columns), x.shape[3]
     if part.shape == shape:
         return part.astype(dtype, copy=False)
-    padded = np.full(shape, padding, dtype)
-    padded[places] = part
+    padded = np.full(shape, padding if isinstance(padding, int) else padding[images], dtype)
+    padded[:, to_rows, to_columns] = part
     return padded
 
 

@@ -74,9 +74,11 @@ def reciprocal(scale: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Args:
         scale: float32[...], not negative.
+
+    Returns:
+        float32[...], finite: of scales below 2**-128, the greatest float32.
     """
-    with np.errstate(over="ignore"):
-        return np.asarray(1.0 / _divisor(scale).astype(np.float64)).astype(np.float32)
+    return np.minimum(1.0 / _divisor(scale).astype(np.float64), np.finfo(np.float32).max).astype(np.float32)
 
 
 def round_to_codes(steps: NDArray[Any], params: QuantParams) -> NDArray[Any]:

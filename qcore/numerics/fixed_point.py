@@ -303,7 +303,7 @@ class Float32Rounding(Requantizer):
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
-        return (np.atleast_1d(self.scale).astype(np.float32),)
+        return (np.atleast_1d(as_real(self.scale, np.float32)),)
 
     @staticmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:
@@ -330,7 +330,7 @@ class Float64Rounding(Requantizer):
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
-        return (np.atleast_1d(self.scale).astype(np.float64),)
+        return (np.atleast_1d(as_real(self.scale, np.float64)),)
 
     @staticmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:

@@ -56,7 +56,12 @@ class Width:
         return np.clip(shifted, -self.greatest - 1, self.greatest)
 
     def scale_down(self, a: Integers, exponent: int) -> Integers:
-        """``a / 2**exponent``: a number in Qi brought to Q(i + exponent)."""
+        """``a / 2**exponent``: a number in Qi brought to Q(i + exponent).
+
+        A shift by the whole width leaves 1, or -1 of a number below 0: there gemmlowp's mask for the remainder is all ones.
+        """
+        if exponent >= self.bits:
+            return np.where(a < 0, -1, 1)
         return rounding_divide_by_pot(a, exponent).astype(np.int64)
 
     def half_sum(self, a: Integers, b: int) -> Integers:
@@ -239,7 +244,7 @@ def log_of_positive(x: ArrayLike, integer_bits: int, output_integer_bits: int) -
 def inverse_sqrt_multiplier(x: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """``1 / sqrt(x)`` of an integer, as ``multiplier * 2**(shift - 31)``.
 
-    x is brought into [1/2, 2) by a power of 4; from there Newton's method, ``y (3 - x y**2) / 2``, starts at 1.
+    x is brought into [1/4, 1) by a power of 4; from there Newton's method, ``y (3 - x y**2) / 2``, starts at 1.
 
     Args:
         x: int32[...]; 1 stands in for all that is less.

@@ -52,7 +52,7 @@ def look_up(table: NDArray[Any], codes: NDArray[Any]) -> NDArray[Any]:
     Returns:
         T[...], shaped like codes.
     """
-    return np.take(table, codes.view(np.uint8 if table.size == 256 else np.uint16))
+    return np.asarray(np.take(table, codes.view(np.uint8 if table.size == 256 else np.uint16)))
 
 
 def all_codes(dtype: str) -> NDArray[np.int32]:
@@ -93,8 +93,9 @@ def direct_table(
     with np.errstate(all="ignore"):
         real = np.float32(input_scale) * (all_codes(dtype) - np.int32(input_zero_point)).astype(np.float32)
         steps = round_half_away(transform(real) * (np.float32(1) / np.float32(output_scale)))
-        quantized = np.fmax(np.fmin(steps + np.float32(output_zero_point), limits.max), limits.min)
-    return quantized.astype(dtype)
+        quantized = steps + np.float32(output_zero_point)
+    saturated: NDArray[Any] = np.fmax(np.fmin(quantized, limits.max), limits.min)
+    return saturated.astype(dtype)
 
 
 def sampled_table(

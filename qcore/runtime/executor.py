@@ -192,14 +192,14 @@ class Executor:
         self.ran = True
 
     def store(self, planned: PlannedOperator, index: int, result: Array) -> None:
-        """Keep an operator's output: in the arena where it has a place, else as an array of its own."""
-        plan = self.allocated()
-        expected = self.values[index].shape if index in plan.offsets else result.shape
+        """Keep an operator's output: in its variable or its place in the arena, else as an array of its own."""
+        in_place = index in self.allocated().offsets or index in self.variables
+        expected = self.values[index].shape if in_place else result.shape
         if result.dtype != self.storage(index) or result.shape != expected:
             raise InternalError(
                 f"{planned.where}: the kernel gave {result.dtype}{list(result.shape)}, expected {self.storage(index)}{list(expected)}"
             )
-        if index in plan.offsets:
+        if in_place:
             self.values[index][...] = result
         else:
             # A view of an input would change with that input's memory.

@@ -17,6 +17,7 @@ from qcore.runtime.real_values import to_elements, to_real
 from qcore.runtime.session import Session
 from qcore.runtime.signature import SignatureRunner
 from qcore.schema import load
+from qcore.schema.check import check
 
 ENGINES = ("auto", "reference")
 
@@ -68,7 +69,11 @@ class Interpreter:
         if engine not in ENGINES:
             raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(ENGINES)}")
         source = model_path if model_path is not None else model_content
-        self.model = source if isinstance(source, Model) else load(source)  # type: ignore[arg-type]
+        if isinstance(source, Model):
+            check(source)
+            self.model = source
+        else:
+            self.model = load(source)  # type: ignore[arg-type]
         self._session = Session(self.model, Settings(arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit))
 
     def allocate_tensors(self) -> None:

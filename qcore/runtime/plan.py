@@ -120,21 +120,17 @@ class Planner:
         """
         constants, shapes = self.known_tensors(input_shapes)
         operators: list[PlannedOperator] = []
-        available = set(shapes)
         computed = sum(bytes_of(self.graph.tensors[i], shapes[i]) for i in shapes if self.graph.tensors[i].is_variable)
         scratch = 0
         for position, operator in enumerate(self.graph.operators):
             planned = self.look_up(position, operator)
-            self.check_order(planned, available)
             inputs = [i for i in operator.inputs if i != OPTIONAL]
             if all(i in shapes for i in inputs):
                 with contextlib.suppress(ValueNeeded):
                     planned.step = self.prepare(planned, self.node(planned, shapes, constants))
-            available.update(operator.outputs)
             if planned.step is not None:
-                self.check_size(planned, planned.step)
+                scratch = max(scratch, self.check_size(planned, planned.step, shapes))
                 shapes.update({o: s for o, s in zip(operator.outputs, planned.step.shapes, strict=True) if s is not None})
-                scratch = max(scratch, self.scratch(planned, planned.step, shapes))
                 if planned.definition.pure and (planned.step.known or all(i in constants for i in inputs)):
                     results = run_step(planned, planned.step, [constants.get(i) for i in operator.inputs])
                     for output, result in zip(operator.outputs, results, strict=True):
@@ -147,24 +143,17 @@ class Planner:
 
     def known_tensors(self, input_shapes: Mapping[int, Shape]) -> tuple[dict[int, Array], dict[int, Shape]]:
         """Constants that operators or outputs use, and the shapes of all tensors that hold a value before anything runs."""
-        used = {i for operator in self.graph.operators for i in operator.inputs if i != OPTIONAL} | {
-            *self.graph.inputs,
-            *self.graph.outputs,
-        }
+        used = {i for operator in self.graph.operators for i in operator.inputs} | {*self.graph.inputs, *self.graph.outputs}
         constants: dict[int, Array] = {}
         shapes: dict[int, Shape] = {}
-        written = {o for operator in self.graph.operators for o in operator.outputs}
         for i in sorted(used - {OPTIONAL}):
             tensor = self.graph.tensors[i]
+            if tensor.external_buffer:
+                raise UnsupportedError(f"tensor {i} '{tensor.name}': its values are in a file of their own, which qcore does not read")
             if tensor.is_variable:
                 shapes[i] = tensor.shape
-            elif tensor.is_constant:
-                value = constant(tensor)
-                assert value is not None
+            elif (value := constant(tensor)) is not None:
                 constants[i], shapes[i] = value, value.shape
-            elif i not in written and i not in self.graph.inputs and 0 in tensor.shape:
-                storage = element_type(tensor.dtype).storage
-                constants[i], shapes[i] = np.zeros(tensor.shape, storage), tensor.shape
         for i in self.graph.inputs:
             if i not in constants:
                 shapes[i] = input_shapes.get(i, self.graph.tensors[i].shape)
@@ -177,19 +166,9 @@ class Planner:
         definition = OPERATORS.get(operator.code.name)
         if definition is None:
             raise UnsupportedError(f"{where}: qcore does not have this operator")
+        if OPTIONAL in operator.outputs:
+            raise UnsupportedError(f"{where}: leaves out output {operator.outputs.index(OPTIONAL)}, qcore computes every output")
         return PlannedOperator(definition, operator, where)
-
-    def check_order(self, planned: PlannedOperator, available: set[int]) -> None:
-        """Refuse an operator that reads what nothing has computed yet, or writes what already holds a value."""
-        operator = planned.operator
-        for i in operator.inputs:
-            if i != OPTIONAL and i not in available:
-                raise ModelError(f"{planned.where}: reads tensor {i} '{self.graph.tensors[i].name}' before anything computes it")
-        for position, o in enumerate(operator.outputs):
-            if o == OPTIONAL:
-                raise ModelError(f"{planned.where}: output {position} is left out")
-            if o in available or o in operator.outputs[:position]:
-                raise ModelError(f"{planned.where}: writes tensor {o} '{self.graph.tensors[o].name}', which already holds a value")
 
     def node(self, planned: PlannedOperator, shapes: Mapping[int, Shape], values: Mapping[int, Array]) -> Node:
         """What ``prepare`` sees of the operator."""
@@ -258,30 +237,29 @@ class Planner:
                 i = next(i for i, operand in zip(inputs, node.inputs, strict=True) if operand is request.operand)
                 asked[i] = values[i].copy()
             else:
-                self.check_size(planned, step)
+                self.check_size(planned, step, shapes)
                 planned.late = LateStep(shapes, asked, step)
                 return step
 
-    def check_size(self, planned: PlannedOperator, step: Step) -> None:
-        """Refuse outputs and temporaries over the memory limit before any memory is taken."""
-        for o, shape in zip(planned.operator.outputs, step.shapes, strict=True):
+    def check_size(self, planned: PlannedOperator, step: Step, shapes: Mapping[int, Shape]) -> int:
+        """Refuse outputs and temporaries over the memory limit before any memory is taken.
+
+        Returns:
+            Bytes of temporaries that the operator needs: what its step says, else an estimate by its largest tensor.
+        """
+        known = {o: s for o, s in zip(planned.operator.outputs, step.shapes, strict=True) if s is not None}
+        for o, shape in known.items():
             tensor = self.graph.tensors[o]
-            if shape is not None and bytes_of(tensor, shape) > self.settings.memory_limit:
+            if bytes_of(tensor, shape) > self.settings.memory_limit:
                 raise ModelError(
                     f"{planned.where}: output '{tensor.name}' {tensor.dtype}{list(shape)} takes {bytes_of(tensor, shape)} bytes, "
                     f"the memory limit is {self.settings.memory_limit}"
                 )
-        if step.scratch > self.settings.memory_limit:
-            raise ModelError(
-                f"{planned.where}: needs {step.scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}"
-            )
-
-    def scratch(self, planned: PlannedOperator, step: Step, shapes: Mapping[int, Shape]) -> int:
-        """Bytes of temporaries that the operator is taken to need."""
-        if step.scratch:
-            return step.scratch
-        touched = [i for i in (*planned.operator.inputs, *planned.operator.outputs) if i in shapes]
-        return SCRATCH_PER_ELEMENT * max((math.prod(shapes[i]) for i in touched), default=0)
+        touched = [*known.values(), *(shapes[i] for i in planned.operator.inputs if i != OPTIONAL)]
+        scratch = step.scratch or SCRATCH_PER_ELEMENT * max(map(math.prod, touched), default=0)
+        if scratch > self.settings.memory_limit:
+            raise ModelError(f"{planned.where}: needs {scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}")
+        return scratch
 
     def laid_out(
         self, operators: list[PlannedOperator], constants: dict[int, Array], shapes: dict[int, Shape], computed: int, scratch: int

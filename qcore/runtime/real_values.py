@@ -15,7 +15,7 @@ from qcore.numerics.params import QuantParams
 def parameters(tensor: Tensor) -> QuantParams | None:
     """A tensor's quantization as parameters, or None where it has none."""
     q = tensor.quantization
-    if q is None or q.scale.size == 0:
+    if q is None or q.scale.size == 0 or not element_type(tensor.dtype).quantized:
         return None
     zero_point = q.zero_point if q.zero_point.size else np.zeros(q.scale.size, np.int64)
     return QuantParams(q.scale, zero_point, tensor.dtype, q.quantized_dimension if q.scale.size > 1 else None)

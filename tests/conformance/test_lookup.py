@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.harness import T, assert_same, one_operator
+from tests.kernels.blockwise import with_blocks
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,10 @@ def test_tables(table: str, output: str, per_row: bool, shape: tuple[int, ...]) 
     value = rng.integers(low, high, shape)
     model = one_operator("EMBEDDING_LOOKUP", [T("int32", (3,)), T(table, shape, scale, value=value)], [T(output, (3, *shape[1:]))])
     assert_same(model, [np.array([4, 0, 4], np.int32)], rtol=0, atol=0)
+
+
+def test_blockwise_tables() -> None:
+    rng = np.random.default_rng(0)
+    table = T("int4", (5, 64), value=rng.integers(-8, 8, (5, 64)))
+    model = one_operator("EMBEDDING_LOOKUP", [T("int32", (3,)), table], [T("float32", (3, 64))])
+    assert_same(with_blocks(model, 1, 32, rng.uniform(0.01, 1, (5, 2))), [np.array([4, 0, 4], np.int32)], rtol=0, atol=0)

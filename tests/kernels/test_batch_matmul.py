@@ -67,6 +67,12 @@ def test_int16_by_int8_or_int16(y_type: str) -> None:
     assert run(T("int16", (2, 2), 0.5), y, T("int16", (2, 1), 25), [300, 0, 0, 3]).tolist() == [[300], [-3]]
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_columns_have_their_own_scales_and_no_zero_point(dtype: str) -> None:
+    y = T("int8", (2, 2), [1, 2], [3, 4], axis=1, value=[[1, 2], [3, 4]])
+    assert run(T(dtype, (1, 2), 1), y, T(dtype, (1, 2), 1), [5, 7]).tolist() == [[26, 76]]
+
+
 def test_dynamic_range_quantizes_each_row_by_its_own_range() -> None:
     """In every batch, rank 4 included, where TensorFlow Lite takes the scale of another row."""
     x = np.zeros((2, 2, 2, 2), np.float32)
@@ -105,7 +111,7 @@ def test_empty_operands(types: tuple[str, str, str], shapes: tuple[tuple[int, ..
     assert (got == (5 if types[2] == "int8" else 0)).all()
 
 
-F, I8, I16 = T("float32", (2, 3)), T("int8", (2, 3), 1), T("int16", (2, 3), 1)
+F, I8 = T("float32", (2, 3)), T("int8", (2, 3), 1)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +123,11 @@ F, I8, I16 = T("float32", (2, 3)), T("int8", (2, 3), 1), T("int16", (2, 3), 1)
         (T("float32", (1, 1, 1, 1, 2, 3)), T("float32", (3, 2)), F, "has rank 6"),
         (F, T("int16", (3, 2), 1), F, "x is float32 and y int16, qcore has float32 by float32"),
         (I8, T("int8", (3, 2), 1), T("float32", (2, 2)), "output is float32, expected int8 or int32"),
-        (I8, T("int8", (3, 2), [1, 1], axis=1), T("int8", (2, 2), 1), "has 2 scales, expected one"),
+        (I8, T("int8", (3, 2), [1, 1, 1], axis=0), T("int8", (2, 2), 1), "y has 3 scales along axis 0, expected one, or 2 along axis 1"),
         (I8, T("int8", (3, 2), 1), T("int8", (2, 2), 0), "output has scale 0.0"),
         (F, T("int8", (3, 2)), T("float32", (2, 2)), "has no scale"),
         (F, T("int8", (3, 2), [1, 1, 1], axis=0), T("float32", (2, 2)), "y has 3 scales along axis 0, expected one, or 2 along axis 1"),
-        (I16, T("int16", (3, 2), 1, 1), T("int16", (2, 2), 1), "has zero point 1, expected 0 where x is int16"),
+        (T("int16", (2, 3), 1), T("int8", (3, 2), 1, 5), T("int16", (2, 2), 1), r"zero points are \(0, 5, 0\), expected 0"),
         (T("uint8", (2, 3), 1), T("uint8", (3, 2), 1), T("uint8", (2, 2), 1), "input 0 is uint8, qcore has float32, int8, int16"),
     ],
 )

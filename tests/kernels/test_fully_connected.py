@@ -9,6 +9,7 @@ import pytest
 
 from qcore.errors import QCoreError, UnsupportedError
 from tests.conformance.harness import T, one_operator, run_qcore
+from tests.kernels.blockwise import with_blocks
 
 
 def run(input: T, filter: T, bias: T | None, output: T, *values: Any, **options: Any) -> np.ndarray:
@@ -128,6 +129,32 @@ def test_rows_of_no_elements_give_zeros_without_bias(dtype: str) -> None:
 
 def test_no_rows_give_no_output() -> None:
     assert run(T("float32", (0, 2)), FILTER, None, T("float32", (0, 3)), []).shape == (0, 3)
+
+
+def test_blockwise_filters_have_a_scale_for_each_block_and_quantize_inputs_asymmetrically() -> None:
+    x, w = T("float32", (1, 4)), T("int4", (2, 4), value=[[1, 2, 3, 4], [-8, 7, 0, 1]])
+    model = one_operator("FULLY_CONNECTED", [x, w, T("float32", (2,), value=[1, 0])], [T("float32", (1, 2))])
+    with_blocks(model, 1, 2, [[1, 10], [0.5, 100]])
+    values = np.array([[255, 0, 1, 2]], np.float32)
+    assert run_qcore(model, [values])[0].tolist() == [[255 * 1 + 10 * (3 + 8) + 1, 255 * -8 * 0.5 + 100 * 2]]
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "zero_point", "message"),
+    [
+        (3, [[1], [1]], None, "rows of 4 weights do not divide into blocks of 3"),
+        (0, [[1], [1]], None, "blocks of 0"),
+        (8, [[1], [1]], None, "blocks of 8"),
+        (2, [[1], [1]], None, "2 blockwise scales, expected 2 by 2"),
+        (2, [[1, 1], [1, 1]], [[0, 0], [0, 0]], "has blockwise zero points"),
+    ],
+)
+def test_blocks_that_do_not_fit(size: int, scale: Any, zero_point: Any, message: str) -> None:
+    w = T("int4", (2, 4), value=np.ones((2, 4)))
+    model = one_operator("FULLY_CONNECTED", [T("float32", (1, 4)), w, None], [T("float32", (1, 2))])
+    with_blocks(model, 1, size, scale, zero_point)
+    with pytest.raises(QCoreError, match=r"^FULLY_CONNECTED \(op 0.*" + message):
+        run_qcore(model, [np.zeros((1, 4), np.float32)])
 
 
 X, W, Y = T("int8", (1, 2), 1), T("int8", (3, 2), 1, value=np.ones((3, 2))), T("int8", (1, 3), 1)

@@ -9,6 +9,7 @@ import pytest
 
 from qcore.errors import QCoreError
 from tests.conformance.harness import T, one_operator, run_qcore
+from tests.kernels.blockwise import with_blocks
 
 TABLE = [[1, 2, 3], [4, 5, 6], [-7, -8, 7]]
 
@@ -42,6 +43,13 @@ def test_rows_are_dequantized_with_the_tables_scale_or_their_own(dtype: str, out
 def test_rows_of_higher_rank_have_one_scale_each() -> None:
     table = T("int8", (2, 2, 2), [1, 10], value=np.arange(8))
     assert run(table, [1, 0], "float32").tolist() == [[[40, 50], [60, 70]], [[0, 1], [2, 3]]]
+
+
+def test_rows_may_have_a_scale_for_each_block() -> None:
+    table = T("int4", (2, 4), value=[[1, 2, 3, 4], [-8, 7, 0, 1]])
+    model = one_operator("EMBEDDING_LOOKUP", [T("int32", (2,)), table], [T("float32", (2, 4))])
+    with_blocks(model, 1, 2, [[1, 10], [0.5, 100]])
+    assert run_qcore(model, [np.array([1, 0], np.int32)])[0].tolist() == [[-4, 3.5, 0, 100], [1, 2, 30, 40]]
 
 
 def test_a_table_of_uint8_holds_int8_codes() -> None:

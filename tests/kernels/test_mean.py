@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcore.errors import ModelError
+from qcore.errors import ModelError, QCoreError
 from tests.conformance.harness import T, one_operator, run_qcore
 
 
@@ -92,3 +92,15 @@ def test_a_quantized_sum_saturates() -> None:
 def test_refuses_a_quantized_type_without_scale() -> None:
     with pytest.raises(ModelError, match="has 0 scales"):
         reduce("MEAN", np.zeros(2, np.int8), [0])
+
+
+@pytest.mark.parametrize("name", ["MEAN", "SUM", "REDUCE_PROD"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_refuses_scales_that_leave_no_factor(name: str, dtype: str) -> None:
+    with pytest.raises(ModelError, match="output has scale 0.0, expected one above 0"):
+        reduce(name, np.zeros(2, dtype), [0], (1, 0))
+
+
+def test_refuses_scales_too_far_apart() -> None:
+    with pytest.raises(QCoreError, match=r"MEAN \(op 0.*shift"):
+        reduce("MEAN", np.zeros(2, np.int8), [0], (1e20, 1e-20))

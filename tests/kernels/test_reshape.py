@@ -11,7 +11,9 @@ from qcore.errors import ModelError, UnsupportedError
 from tests.conformance.harness import T, one_operator, run_qcore
 
 
-def reshape(x: Any, shape: list[int] | None = None, option: list[int] | None = None, constant: bool = True, shape_type: str = "int32") -> Any:
+def reshape(
+    x: Any, shape: list[int] | None = None, option: list[int] | None = None, constant: bool = True, shape_type: str = "int32"
+) -> Any:
     """RESHAPE to a shape that comes as a tensor, as an option, or as both."""
     ins = [T(x.dtype.name, x.shape)]
     values = [x]

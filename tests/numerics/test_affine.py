@@ -93,7 +93,7 @@ def test_int32_codes_keep_all_their_bits() -> None:
 def test_per_channel_equals_each_channel_alone(axis: int) -> None:
     x = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
     channels = x.shape[axis]
-    params = QuantParams(np.linspace(0.01, 0.03, channels), np.arange(channels) - 2, "int8", axis)  # type: ignore[arg-type]
+    params = QuantParams(np.linspace(0.01, 0.03, channels), np.arange(channels) - 2, "int8", axis)
     codes = quantize(x, params)
     for i in range(channels):
         alone = one(params.scale[i], int(params.zero_point[i]))
@@ -103,7 +103,7 @@ def test_per_channel_equals_each_channel_alone(axis: int) -> None:
 
 def test_blockwise_equals_each_block_alone() -> None:
     x = np.random.default_rng(0).standard_normal((2, 6)).astype(np.float32)
-    params = QuantParams(np.linspace(0.1, 0.3, 6).reshape(2, 3), np.zeros(1, int), "int4", 1, 2)  # type: ignore[arg-type]
+    params = QuantParams(np.linspace(0.1, 0.3, 6).reshape(2, 3), np.zeros(1, int), "int4", 1, 2)
     codes = quantize(x, params)
     for row in range(2):
         for block in range(3):
@@ -118,6 +118,11 @@ def test_a_part_whose_scale_is_zero_holds_zeros() -> None:
     for codes in (quantize(x, params), quantize_by_reciprocal(x, params)):
         assert codes.tolist() == [[0, 0, 0], [5, -5, 0]]
         assert dequantize(codes, params).tolist() == [[0, 0, 0], [5, -5, 0]]
+
+
+def test_scales_without_a_reciprocal_saturate_and_keep_zero() -> None:
+    params = one(1e-45, 0, narrow=True)
+    assert quantize_by_reciprocal([0.0, 1e-30, -1.0], params).tolist() == [0, 127, -127]
 
 
 def test_any_type_and_layout_of_reals() -> None:

@@ -229,7 +229,7 @@ def test_factors_that_have_no_multiplier_are_refused(real: Any) -> None:
 
 def test_factors_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(InputError):
-        quantize_multiplier("0.5")  # type: ignore[call-overload]
+        quantize_multiplier("0.5")
 
 
 def test_the_worked_example_of_the_documentation() -> None:

@@ -20,11 +20,11 @@ REALS = st.floats(-(2.0**100), 2.0**100, width=32)
 
 
 def test_scale_and_zero_point_are_arrays_of_one_shape() -> None:
-    params = QuantParams(0.5, 3)  # type: ignore[arg-type]
+    params = QuantParams(0.5, 3)
     assert (params.scale.dtype, params.zero_point.dtype) == (np.float32, np.int64)
     assert params.scale.shape == params.zero_point.shape == (1,)
     assert params.single() == (0.5, 3)
-    several = QuantParams(np.ones(4), np.zeros(1, np.int32), quantized_dimension=1)  # type: ignore[arg-type]
+    several = QuantParams(np.ones(4), np.zeros(1, np.int32), quantized_dimension=1)
     assert several.zero_point.tolist() == [0, 0, 0, 0]
     with pytest.raises(QuantizationError, match="4 scales"):
         several.single()
@@ -66,14 +66,14 @@ def test_parameters_that_no_tensor_could_have_are_refused(arguments: dict[str, A
 
 
 def test_broadcast_puts_scales_on_their_axis() -> None:
-    params = QuantParams(np.arange(1, 4), np.arange(3), quantized_dimension=1)  # type: ignore[arg-type]
+    params = QuantParams(np.arange(1, 4), np.arange(3), quantized_dimension=1)
     scale, zero_point = params.broadcast((2, 3, 4, 5))
     assert scale.shape == zero_point.shape == (3, 1, 1)
     assert QuantParams(np.ones(1), np.zeros(1, int)).broadcast(()).__getitem__(0).shape == ()
 
 
 def test_broadcast_repeats_the_scales_of_blocks() -> None:
-    params = QuantParams(np.arange(1, 7).reshape(2, 3), np.zeros(1, int), quantized_dimension=1, block_size=2)  # type: ignore[arg-type]
+    params = QuantParams(np.arange(1, 7).reshape(2, 3), np.zeros(1, int), quantized_dimension=1, block_size=2)
     scale, _ = params.broadcast((2, 6))
     assert scale.tolist() == [[1, 1, 2, 2, 3, 3], [4, 4, 5, 5, 6, 6]]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,8 +58,8 @@ def test_half_away_of_any_float32(x: float) -> None:
 
 @pytest.mark.parametrize("rounding", [round_half_away, round_half_even])
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_special_values_pass_and_zero_keeps_its_sign(rounding: object, dtype: type) -> None:
-    out = rounding(np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, -0.25], dtype))  # type: ignore[operator]
+def test_special_values_pass_and_zero_keeps_its_sign(rounding: Callable[..., Any], dtype: type) -> None:
+    out = rounding(np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, -0.25], dtype))
     assert np.isnan(out[0])
     assert out[1:].tolist() == [np.inf, -np.inf, 0, 0, 0]
     assert np.signbit(out[3:]).tolist() == [True, False, True]
@@ -65,12 +67,12 @@ def test_special_values_pass_and_zero_keeps_its_sign(rounding: object, dtype: ty
 
 
 @pytest.mark.parametrize("rounding", [round_half_away, round_half_even])
-def test_layouts_shapes_and_places_for_the_result(rounding: object) -> None:
+def test_layouts_shapes_and_places_for_the_result(rounding: Callable[..., Any]) -> None:
     x = np.linspace(-9, 9, 37, dtype=np.float32)
-    expected = rounding(x.copy())  # type: ignore[operator]
-    assert (rounding(x[::-2]) == expected[::-2]).all()  # type: ignore[operator]
-    assert (rounding(x.astype(">f4")) == expected).all()  # type: ignore[operator]
-    assert rounding(np.empty((0, 3), np.float32)).shape == (0, 3)  # type: ignore[operator]
-    assert rounding(np.array(2.5)).shape == ()  # type: ignore[operator]
-    assert rounding(x, out=x) is x  # type: ignore[operator]
+    expected = rounding(x.copy())
+    assert (rounding(x[::-2]) == expected[::-2]).all()
+    assert (rounding(x.astype(">f4")) == expected).all()
+    assert rounding(np.empty((0, 3), np.float32)).shape == (0, 3)
+    assert rounding(np.array(2.5)).shape == ()
+    assert rounding(x, out=x) is x
     assert (x == expected).all()

@@ -78,8 +78,8 @@ def converted() -> dict[str, Any]:
     bias[DEAD_CHANNEL] = 0
     samples = rng.standard_normal((16, 1, 8, 8, 4)).astype(np.float32)
 
-    class Convolution(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 4), tf.float32)])  # type: ignore[untyped-decorator]
+    class Convolution(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 4), tf.float32)])
         def __call__(self, x: Any) -> Any:
             return tf.nn.bias_add(tf.nn.conv2d(x, filters, 1, "VALID"), bias)
 

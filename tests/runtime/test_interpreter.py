@@ -146,14 +146,16 @@ def test_signature_runner_resizes_and_names(pools: Model) -> None:
 
 def test_an_operator_that_reads_what_nothing_computed_is_refused(pools: Model) -> None:
     pools.subgraphs[0].operators.reverse()
-    with pytest.raises(qcore.ModelError, match=r"MAX_POOL_2D \(op 0, output 'pool1'\): reads tensor 2 'pool2' before anything computes it"):
-        qcore.Interpreter(model_content=pools).allocate_tensors()
+    with pytest.raises(qcore.ModelError, match="operator 0 MAX_POOL_2D, input 0: tensor 2 is no constant or input"):
+        qcore.Interpreter(model_content=pools)
 
 
 def test_a_tensor_written_twice_is_refused(pools: Model) -> None:
     pools.subgraphs[0].operators[1].outputs[0] = 1
-    with pytest.raises(qcore.ModelError, match="writes tensor 1 'pool4', which already holds a value"):
-        qcore.Interpreter(model_content=pools).allocate_tensors()
+    with pytest.raises(
+        qcore.ModelError, match="operator 1 MAX_POOL_2D, output 0: tensor 1 is a constant, an input, or was computed before"
+    ):
+        qcore.Interpreter(model_content=pools)
 
 
 def test_an_unknown_operator_is_named(pools: Model) -> None:
@@ -163,7 +165,7 @@ def test_an_unknown_operator_is_named(pools: Model) -> None:
 
 
 def test_a_plan_over_the_memory_limit_is_refused_before_memory_is_taken(pools: Model) -> None:
-    pools.subgraphs[0].tensors[0].shape = (1, 2**30, 2**30, 2**30)
+    pools.subgraphs[0].tensors[0].shape = (1, 2**20, 2**20, 2**20)
     with pytest.raises(qcore.ModelError, match="memory limit is 4294967296"):
         qcore.Interpreter(model_content=pools).allocate_tensors()
 
