@@ -3,9 +3,10 @@
     output[..., i, j] = sum over k of x[..., i, k] * y[..., k, j]
 
 ``adj_x`` and ``adj_y`` say that the operand is stored with its two last axes swapped. Integer kinds sum
-``(x - x_zero_point) * (y - y_zero_point)`` exactly and requantize the sum once; int8 operands with an int32 output are multiplied as they
-are, without zero points. A float32 x with an int8 y is dynamic range (see ``hybrid``), a row being what is summed over. y may have a scale
-for each column, and then has no zero point.
+``(x - x_zero_point) * (y - y_zero_point)`` exactly, equation (22) of docs/quantization.md, and requantize the sum, (15) for int8 and (18)
+for int16, by ``float32(x_scale * y_scale) / output_scale``; int8 operands with an int32 output are multiplied as they are, without zero
+points. A float32 x with an int8 y is dynamic range (see ``hybrid``), a row being what is summed over. y may have a scale for each column,
+and then has no zero point.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/batch_matmul.cc, kernels/internal/reference/batch_matmul.h. What goes wrong there is computed
 right here: the scales of dynamic-range rows when x has rank 4 or 5, batches of an x stored swapped when y has one matrix for them all, and
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.common import require_rank
+from qcore.kernels.common import parameters, require_rank
 from qcore.kernels.hybrid import quantize_rows
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
@@ -135,7 +136,7 @@ def prepare_integer(node: Node) -> IntegerParams:
         packed = None if y.constant is None else pack_columns(y.constant, adj_y, 0, x.storage)
         return IntegerParams(adj_x, adj_y, packed, 0, 0, None)
     scale = column_scale(node, y, adj_y)
-    y_zero_point = y.zero_point if scale.size == 1 else 0
+    _, y_zero_point = parameters(y)
     zero_points = x.zero_point, y_zero_point, output.zero_point
     node.require(x.dtype == "int8" or not any(zero_points), f"zero points are {zero_points}, expected 0 where x is int16")
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, y_zero_point, x.storage)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,8 @@ from qcore.numerics.rounding import round_half_away
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MAX_RANK = 32
+MAX_ELEMENTS = 2**59
+MAX_INTEGERS = 2**16
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,13 @@ def integers(node: Node, operand: Operand, types: tuple[str, ...] = ("int32", "i
 
     Raises:
         UnsupportedError: the tensor is of another type.
+        ModelError: it is far too large for what it is.
     """
     if operand.dtype not in types:
         raise node.unsupported(f"'{operand.name}' is {operand.dtype}, qcore has {', '.join(types)}")
+    node.require(
+        math.prod(operand.shape) <= MAX_INTEGERS, f"'{operand.name}' is {list(operand.shape)}, expected {MAX_INTEGERS} values at most"
+    )
     return [int(value) for value in operand.value.flat]
 
 
@@ -194,9 +200,23 @@ def single_integer(node: Node, operand: Operand, types: tuple[str, ...] = ("int3
         ModelError: it has none or several.
         UnsupportedError: the tensor is of another type.
     """
-    count = math.prod(operand.shape)
-    node.require(count == 1, f"'{operand.name}' has {count} elements, expected 1")
-    return integers(node, operand, types)[0]
+    values = integers(node, operand, types)
+    node.require(len(values) == 1, f"'{operand.name}' has {len(values)} elements, expected 1")
+    return values[0]
+
+
+def require_shape(node: Node, sizes: Iterable[int]) -> Shape:
+    """The shape of these sizes, refused unless an array can have it.
+
+    The memory limit is the planner's to keep; but a tensor without elements takes no memory, whatever its other sizes are.
+    """
+    shape = tuple(sizes)
+    node.require(len(shape) <= MAX_RANK, f"the output has {len(shape)} axes, at most {MAX_RANK} are supported")
+    node.require(
+        all(0 <= size <= INT32_MAX for size in shape) and math.prod(max(1, size) for size in shape) <= MAX_ELEMENTS,
+        f"the output is {list(shape)}, expected sizes from 0 to {INT32_MAX} and {MAX_ELEMENTS} elements at most",
+    )
+    return shape
 
 
 def read_shape(node: Node, operand: Operand) -> Shape:
@@ -206,11 +226,7 @@ def read_shape(node: Node, operand: Operand) -> Shape:
         ModelError: it is no shape of a tensor.
     """
     require_rank(node, operand, 1)
-    node.require(operand.shape[0] <= MAX_RANK, f"'{operand.name}' names {operand.shape[0]} axes, at most {MAX_RANK} are supported")
-    shape = tuple(integers(node, operand))
-    for size in shape:
-        node.require(0 <= size <= INT32_MAX, f"'{operand.name}' names the shape {list(shape)}, expected sizes from 0 to {INT32_MAX}")
-    return shape
+    return require_shape(node, integers(node, operand))
 
 
 def types_of_width(*bits: int) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from qcore.kernels.common import (
     require_rank,
     require_same_quantization,
     require_same_type,
+    require_shape,
 )
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
 from qcore.numerics.rounding import round_half_away
@@ -86,7 +87,7 @@ def prepare_concatenation(node: Node) -> Step:
             require_same_quantization(node, input, output)
     require_centred_int16(node, *inputs, output)
     tables = tuple(rescaling(node, input, output) if output.dtype == "uint8" else None for input in inputs)
-    return Step(concatenate, Params(axis, tables), (infer_concatenation(shapes, axis),))
+    return Step(concatenate, Params(axis, tables), (require_shape(node, infer_concatenation(shapes, axis)),))
 
 
 def prepare_pack(node: Node) -> Step:
@@ -101,7 +102,7 @@ def prepare_pack(node: Node) -> Step:
             input.shape == first.shape, f"'{input.name}' is {list(input.shape)}, '{first.name}' {list(first.shape)}, expected the same"
         )
         require_same_quantization(node, input, output)
-    return Step(pack, Params(axis), (infer_pack(first.shape, axis, count),))
+    return Step(pack, Params(axis), (require_shape(node, infer_pack(first.shape, axis, count)),))
 
 
 def concatenate(p: Params, *inputs: Array) -> Array:

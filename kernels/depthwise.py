@@ -149,8 +149,9 @@ def prepare(node: Node) -> Step:
 
 def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
     """A depthwise convolution of integers; only a uint8 filter's zero point counts."""
-    input, filter = node.input(0), node.input(1)
-    finish = quantized_output(node, input, filter, node.optional_input(2), filter.shape[3])
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    node.require(input.dtype != "int16" or bias is None or bias.dtype == "int64", "bias is int32, expected int64 for int16 inputs")
+    finish = quantized_output(node, input, filter, bias, filter.shape[3])
     zero_point = filter.zero_point if filter.dtype == "uint8" else 0
     taps = None if filter.constant is None else exact_taps(shapes, filter.constant, zero_point, input.storage)
     return QuantizedParams(shapes, taps, input.zero_point, zero_point, finish)

@@ -3,9 +3,9 @@
     output[row, unit] = activation(sum over k of input[row, k] * filter[unit, k] + bias[unit])
 
 The filter is [units, depth]; the input, whatever its shape, is taken as rows of that depth. Integer kinds sum
-``(input - input_zero_point) * (filter - filter_zero_point)`` exactly and requantize the sum once; a filter with a scale for each unit has
-no zero point. A float32 input with an integer filter is dynamic range (see ``hybrid``); with a blockwise filter it is always quantized
-asymmetrically.
+``(input - input_zero_point) * (filter - filter_zero_point)`` exactly, equation (22) of docs/quantization.md, and requantize the sum in
+float64 (20), unlike convolutions; a filter with a scale for each unit has no zero point. A float32 input with an integer filter is dynamic
+range (see ``hybrid``); with a blockwise filter it is always quantized asymmetrically.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
 kernels/internal/reference/integer_ops/fully_connected.h.
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.common import quantized_activation_range, require_rank
+from qcore.kernels.common import parameters, quantized_activation_range, require_rank
 from qcore.kernels.hybrid import block_scale, dequantize_blocks, quantize_rows, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
@@ -170,7 +170,7 @@ def prepare_integer(node: Node, rows: Rows) -> IntegerParams:
     """Integer input, filter and output."""
     input, filter, output = node.input(0), node.input(1), node.output
     node.require(output.dtype == input.dtype or output.zero_point == 0, f"output has zero point {output.zero_point}, expected 0 for int16")
-    zero_point = filter.zero_point if filter.quantization and filter.quantization.scale.size == 1 else 0
+    _, zero_point = parameters(filter)
     packed = None if filter.constant is None else pack(filter.constant, zero_point, greatest_magnitude(input.storage))
     return IntegerParams(rows, packed, zero_point, input.zero_point, quantized_output(node))
 
@@ -181,7 +181,7 @@ def quantized_output(node: Node) -> QuantizedOutput:
     node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
     product_scale = np.float64(input.scale) * unit_scale(node, filter).astype(np.float64)
     if bias is not None and product_scale.size == 1:
-        bias_scale = bias.scale if bias.is_quantized else 0.0
+        bias_scale, _ = parameters(bias)
         apart = abs(product_scale[0] - bias_scale) / output.scale
         node.require(
             apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale[0]}, expected the same"

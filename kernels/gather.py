@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcore.kernels.common import normalize_axis, read_shape, require_indices, require_same_type
+from qcore.kernels.common import normalize_axis, read_shape, require_indices, require_same_type, require_shape
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
 
 POSITIONS = ("int16", "int32", "int64")
@@ -87,7 +87,7 @@ def prepare_gather(node: Node) -> Step:
         indices.shape[:batch_dims] == batch,
         f"'{input.name}' {list(input.shape)} and '{indices.name}' {list(indices.shape)} differ in their first {batch_dims} axes",
     )
-    shape = infer_gather(input.shape, indices.shape, axis, batch_dims)
+    shape = require_shape(node, infer_gather(input.shape, indices.shape, axis, batch_dims))
     view = math.prod(batch), math.prod(input.shape[batch_dims:axis]), input.shape[axis], math.prod(input.shape[axis + 1 :])
     return Step(gather, GatherParams(node.where, view, math.prod(indices.shape[batch_dims:]), shape), (shape,))
 
@@ -102,7 +102,7 @@ def prepare_gather_nd(node: Node) -> Step:
     depth = indices.shape[-1]
     node.require(depth <= input.rank, f"indices '{indices.name}' go through {depth} axes, '{input.name}' has {input.rank}")
     node.require(0 not in input.shape or 0 in indices.shape, f"'{input.name}' {list(input.shape)} is empty, its indices are not")
-    shape = infer_gather_nd(input.shape, indices.shape)
+    shape = require_shape(node, infer_gather_nd(input.shape, indices.shape))
     params = NdParams(node.where, input.shape[:depth], math.prod(input.shape[depth:]), math.prod(indices.shape[:-1]), shape)
     return Step(gather_nd, params, (shape,))
 

@@ -1,14 +1,14 @@
 """Dynamic range: float32 inputs meet integer weights, shared by every weighted operator that does it.
 
 The inputs are quantized to int8 as they come, row by row, with a scale (and, asymmetric, a zero point) taken from each row's own
-range; the products are summed as integers and brought back to float32. A row is whatever shares a scale: one batch entry of a dense
-layer, one image of a convolution.
+range; the products are summed as integers and brought back to float32: equation (35) of docs/quantization.md. A row is whatever shares
+a scale: one batch entry of a dense layer, one image of a convolution.
 
     codes = round_half_away(x / scale) + zero_point
     real  = (sum(codes * filter) - zero_point * sum(filter)) * (scale * filter_scale) + bias
 
-Weights are symmetric: they have no zero point. Blockwise weights have a scale for each run of elements along their last axis; they are
-brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales.
+Weights are symmetric: they have no zero point. Blockwise weights (39) have a scale for each run of elements along their last axis; they
+are brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/internal/portable_tensor_utils.h#BatchQuantizeFloats,
 internal/reference/portable_tensor_utils.cc#PortableSymmetricQuantizeFloats, #PortableAsymmetricQuantizeFloats,

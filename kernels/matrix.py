@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qcore.kernels.common import integers, read_shape, require_rank, require_same_type, types_of_width
+from qcore.kernels.common import integers, read_shape, require_rank, require_same_type, require_shape, types_of_width
 from qcore.kernels.gather import row_numbers
 from qcore.kernels.opdef import Array, Node, OpDef, Shape, Step
 
@@ -47,7 +47,7 @@ def prepare_matrix_diag(node: Node) -> Step:
     input = node.input(0)
     require_same_type(node, input, node.output)
     node.require(input.rank >= 1, f"'{input.name}' is a scalar, expected one axis at least")
-    return Step(matrix_diag, None, ((*input.shape, input.shape[-1]),))
+    return Step(matrix_diag, None, (require_shape(node, (*input.shape, input.shape[-1])),))
 
 
 def prepare_matrix_set_diag(node: Node) -> Step:
@@ -98,8 +98,11 @@ def prepare_dilate(node: Node) -> Step:
     node.require(factors.shape == (input.rank,), f"dilations '{factors.name}' are {list(factors.shape)}, expected [{input.rank}]")
     dilations = tuple(integers(node, factors, ("int32",)))
     node.require(min(dilations) >= 1, f"dilations {list(dilations)}, expected at least 1")
-    shape = infer_dilate(input.shape, dilations)
-    node.require(min(shape) >= 0, f"'{input.name}' {list(input.shape)} is empty along an axis with a dilation of more than 1")
+    node.require(
+        all(size > 0 or dilation == 1 for size, dilation in zip(input.shape, dilations, strict=True)),
+        f"'{input.name}' {list(input.shape)} is empty along an axis with a dilation of more than 1",
+    )
+    shape = require_shape(node, infer_dilate(input.shape, dilations))
     return Step(dilate, DilateParams(dilations, shape), (shape,))
 
 

@@ -20,11 +20,13 @@ from qcore.kernels.common import (
     require_rank,
     require_same_quantization,
     require_same_type,
+    require_shape,
     types_of_width,
 )
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
 
 TYPES = ("float32", "float16", "bfloat16", "uint8", "int8", "int16", "int32", "int64", "bool")
+QUANTIZED = ("int8", "uint8", "int16")
 PADDINGS = ("int32", "int64", "int8", "int16", "bool")
 
 Paddings = tuple[tuple[int, int], ...]
@@ -66,19 +68,15 @@ def read_paddings(node: Node, paddings: Operand, axes: int, types: tuple[str, ..
     return tuple(zip(values[::2], values[1::2], strict=True))
 
 
-def real_zero(node: Node, tensor: Operand) -> int:
-    """The value that stands for real zero in a tensor of 8 or 16 bits: its zero point; 0 in other tensors."""
-    if tensor.dtype not in ("int8", "uint8", "int16"):
-        return 0
-    zero_point, low, high = parameters(tensor)[1], tensor.type.quantized_min, tensor.type.quantized_max
-    node.require(low <= zero_point <= high, f"'{tensor.name}' has zero point {zero_point}, which is not a value of {tensor.dtype}")
-    return zero_point
+def real_zero(tensor: Operand) -> int:
+    """The value that stands for real zero: the zero point of int8, uint8 and int16, 0 in tensors of other types."""
+    return parameters(tensor)[1] if tensor.dtype in QUANTIZED else 0
 
 
-def pad_params(input: Shape, paddings: Paddings, zero: int) -> PadParams:
+def pad_params(node: Node, input: Shape, paddings: Paddings, zero: int) -> PadParams:
     """What ``pad`` needs to know."""
     inside = tuple(slice(before, before + size) for size, (before, _) in zip(input, paddings, strict=True))
-    return PadParams(infer_shape(input, paddings), inside, zero)
+    return PadParams(require_shape(node, infer_shape(input, paddings)), inside, zero)
 
 
 def prepare_pad(node: Node) -> Step:
@@ -89,9 +87,9 @@ def prepare_pad(node: Node) -> Step:
     if value is not None:
         require_same_type(node, input, value)
         node.require(all(size == 1 for size in value.shape), f"padding value '{value.name}' is {list(value.shape)}, expected one value")
-        if output.dtype in ("int8", "uint8", "int16"):
+        if output.dtype in QUANTIZED:
             require_same_quantization(node, value, output)
-    params = pad_params(input.shape, read_paddings(node, node.input(1), input.rank, PADDINGS), real_zero(node, output))
+    params = pad_params(node, input.shape, read_paddings(node, node.input(1), input.rank, PADDINGS), real_zero(output))
     return Step(pad, params, (params.shape,))
 
 
@@ -99,7 +97,7 @@ def prepare_mirror_pad(node: Node) -> Step:
     """MIRROR_PAD; the mirror image is no longer than the input."""
     input, output, mode = node.input(0), node.output, node.options["mode"]
     require_same_type(node, input, output)
-    if input.dtype in ("int8", "uint8", "int16"):
+    if input.dtype in QUANTIZED:
         require_same_quantization(node, input, output)
     require_centred_int16(node, input)
     if mode not in MIRRORS:
@@ -110,7 +108,7 @@ def prepare_mirror_pad(node: Node) -> Step:
         node.require(
             max(padding) <= most, f"paddings {list(padding)} along axis {axis}, at most {most} in mode {mode} for a size of {size}"
         )
-    return Step(mirror_pad, MirrorParams(paddings, MIRRORS[mode]), (infer_shape(input.shape, paddings),))
+    return Step(mirror_pad, MirrorParams(paddings, MIRRORS[mode]), (require_shape(node, infer_shape(input.shape, paddings)),))
 
 
 def pad(p: PadParams, x: Array, _paddings: Array, value: Array | None = None) -> Array:

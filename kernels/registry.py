@@ -15,9 +15,11 @@ from qcore.kernels import (
     concatenation,
     control_flow,
     conv,
+    conv3d,
     conversion,
     depthwise,
     division,
+    fourier,
     fully_connected,
     gather,
     logical,
@@ -48,6 +50,7 @@ from qcore.kernels import (
     unique,
     variables,
 )
+from qcore.kernels import complex as complex_
 from qcore.kernels import slice as slice_
 
 _ROWS = (
@@ -59,6 +62,8 @@ _ROWS = (
     conv.CONV_2D,
     depthwise.DEPTHWISE_CONV_2D,
     transpose_conv.TRANSPOSE_CONV,
+    conv3d.CONV_3D,
+    conv3d.CONV_3D_TRANSPOSE,
     # conversion of types
     conversion.QUANTIZE,
     conversion.DEQUANTIZE,
@@ -186,6 +191,11 @@ _ROWS = (
     resize.RESIZE_NEAREST_NEIGHBOR,
     # running sums
     scan.CUMSUM,
+    # complex numbers
+    complex_.REAL,
+    complex_.IMAG,
+    complex_.COMPLEX_ABS,
+    fourier.RFFT2D,
     # indices
     one_hot.ONE_HOT,
     unique.UNIQUE,

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from qcore.kernels.common import (
     EVERY_TYPE,
-    MAX_RANK,
     integers,
     normalize_axis,
     require_centred_int16,
     require_rank,
     require_same_quantization,
     require_same_type,
+    require_shape,
     single_integer,
 )
 from qcore.kernels.opdef import Array, Node, OpDef, Shape, Step
@@ -48,7 +48,7 @@ def infer_shape(node: Node, input: Shape, wanted: list[int]) -> Shape:
             missing = math.prod(size for size in input if size) // math.prod(size for size in known if size)
         shape[shape.index(-1)] = missing
     node.require(math.prod(shape) == math.prod(input), f"input is {list(input)}, which has not the elements of shape {wanted}")
-    return tuple(shape)
+    return require_shape(node, shape)
 
 
 def wanted_shape(node: Node) -> list[int]:
@@ -58,7 +58,6 @@ def wanted_shape(node: Node) -> list[int]:
     """
     operand = node.optional_input(1)
     if operand is not None and operand.rank == 1 and operand.dtype == "int32":
-        node.require(operand.shape[0] <= MAX_RANK, f"'{operand.name}' names {operand.shape[0]} axes, at most {MAX_RANK} are supported")
         return integers(node, operand)
     option = [] if node.options["new_shape"] is None else [int(size) for size in node.options["new_shape"]]
     return [] if option == [0] else option
@@ -95,7 +94,7 @@ def prepare_expand_dims(node: Node) -> Step:
     require_same_quantization(node, input, output)
     require_centred_int16(node, input)
     axis = normalize_axis(node, single_integer(node, node.input(1)), input.rank + 1)
-    shape = input.shape[:axis] + (1,) + input.shape[axis:]
+    shape = require_shape(node, input.shape[:axis] + (1,) + input.shape[axis:])
     return Step(reshape, Params(shape), (shape,))
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from types import EllipsisType
 
-from qcore.kernels.common import integers, require_rank, require_same_type, types_of_width
+from qcore.kernels.common import integers, require_rank, require_same_type, require_shape, types_of_width
 from qcore.kernels.opdef import Array, Node, OpDef, Shape, Step
 
 Index = tuple[slice | int | EllipsisType | None, ...]
@@ -75,7 +75,7 @@ def infer_strided_slice(node: Node, input: Shape, begin: list[int], end: list[in
                 index.append(slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step) if taken else slice(0, 0))
                 shape.append(len(taken))
             axis += 1
-    return (*index, ...), (*shape, *input[axis:])
+    return (*index, ...), require_shape(node, (*shape, *input[axis:]))
 
 
 def positions(node: Node, entry: int, size: int, begin: int, end: int, stride: int) -> range:
@@ -103,10 +103,10 @@ def prepare_slice(node: Node) -> Step:
     """SLICE."""
     input, begin, size = node.input(0), node.input(1), node.input(2)
     require_same_type(node, input, node.output)
+    firsts, sizes = integers(node, begin), integers(node, size)
     for operand in (begin, size):
         node.require(operand.shape == (input.rank,), f"'{operand.name}' is {list(operand.shape)}, expected [{input.rank}]")
-    firsts = integers(node, begin)
-    shape = infer_slice(node, input.shape, firsts, integers(node, size))
+    shape = infer_slice(node, input.shape, firsts, sizes)
     index = [slice(first, first + count) for first, count in zip(firsts, shape, strict=True)]
     return Step(take, Params((*index, ...)), (shape,))
 

@@ -11,12 +11,19 @@ tflite/kernels/space_to_batch_nd.cc, tflite/kernels/batch_to_space_nd.cc, and th
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 
-from qcore.kernels.common import integers, require_centred_int16, require_rank, require_same_quantization, require_same_type, types_of_width
+from qcore.kernels.common import (
+    integers,
+    require_centred_int16,
+    require_rank,
+    require_same_quantization,
+    require_same_type,
+    require_shape,
+    types_of_width,
+)
 from qcore.kernels.opdef import Array, Node, OpDef, Shape, Step
-from qcore.kernels.pad import Paddings, PadParams, pad, pad_params, read_paddings, real_zero
+from qcore.kernels.pad import QUANTIZED, Paddings, PadParams, pad, pad_params, read_paddings, real_zero
 
 DEPTH_TYPES = ("float32", "uint8", "int8", "int32", "int64")
 BATCH_TYPES = types_of_width(8, 16, 32, 64)
@@ -83,7 +90,7 @@ def prepare_space_to_depth(node: Node) -> Step:
     """SPACE_TO_DEPTH."""
     input, block = node.input(0).shape, depth_block(node)
     node.require(input[1] % block == 0 and input[2] % block == 0, f"input {list(input)} does not divide into blocks of {block} x {block}")
-    shape = infer_space_to_depth(input, block)
+    shape = require_shape(node, infer_space_to_depth(input, block))
     return Step(space_to_depth, DepthParams(block, shape), (shape,))
 
 
@@ -91,7 +98,7 @@ def prepare_depth_to_space(node: Node) -> Step:
     """DEPTH_TO_SPACE."""
     input, block = node.input(0).shape, depth_block(node)
     node.require(input[3] % (block * block) == 0, f"{input[3]} channels do not divide into blocks of {block} x {block}")
-    shape = infer_depth_to_space(input, block)
+    shape = require_shape(node, infer_depth_to_space(input, block))
     return Step(depth_to_space, DepthParams(block, shape), (shape,))
 
 
@@ -100,12 +107,12 @@ def batch_block(node: Node) -> tuple[tuple[int, ...], Paddings]:
     input, output, sizes = node.input(0), node.output, node.input(1)
     require_same_type(node, input, output)
     require_rank(node, input, 3, 4)
-    if input.dtype in ("int8", "uint8", "int16"):
+    if input.dtype in QUANTIZED:
         require_same_quantization(node, input, output)
     require_centred_int16(node, input)
     axes = input.rank - 2
-    node.require(sizes.shape == (axes,), f"'{sizes.name}' is {list(sizes.shape)}, expected [{axes}]")
     block = tuple(integers(node, sizes, ("int32",)))
+    node.require(sizes.shape == (axes,), f"'{sizes.name}' is {list(sizes.shape)}, expected [{axes}]")
     node.require(min(block) > 0, f"block sizes {list(block)}, expected at least 1")
     return block, read_paddings(node, node.input(2), axes, ("int32",))
 
@@ -113,12 +120,11 @@ def batch_block(node: Node) -> tuple[tuple[int, ...], Paddings]:
 def prepare_space_to_batch(node: Node) -> Step:
     """SPACE_TO_BATCH_ND."""
     input, (block, paddings) = node.input(0).shape, batch_block(node)
-    padding = pad_params(input, ((0, 0), *paddings, (0, 0)), real_zero(node, node.output))
+    padding = pad_params(node, input, ((0, 0), *paddings, (0, 0)), real_zero(node.output))
     padded = padding.shape
-    node.require(math.prod(max(1, size) for size in padded) < sys.maxsize // 16, f"padded input {list(padded)} is too large")
     for size, each in zip(padded[1:-1], block, strict=True):
         node.require(size % each == 0, f"padded input {list(padded)} does not divide into blocks of {list(block)}")
-    shape = infer_space_to_batch(padded, block)
+    shape = require_shape(node, infer_space_to_batch(padded, block))
     return Step(space_to_batch, SpaceToBatchParams(block, padding, shape), (shape,))
 
 
@@ -126,7 +132,7 @@ def prepare_batch_to_space(node: Node) -> Step:
     """BATCH_TO_SPACE_ND."""
     input, (block, crops) = node.input(0).shape, batch_block(node)
     node.require(input[0] % math.prod(block) == 0, f"a batch of {input[0]} does not divide into blocks of {list(block)}")
-    whole = infer_batch_to_space(input, block)
+    whole = require_shape(node, infer_batch_to_space(input, block))
     for size, crop in zip(whole[1:-1], crops, strict=True):
         node.require(sum(crop) <= size, f"crops {list(crop)} take more than there is, {size}")
     inside = tuple(slice(before, size - after) for size, (before, after) in zip(whole[1:-1], crops, strict=True))

@@ -20,6 +20,7 @@ from qcore.kernels.common import (
     require_rank,
     require_same_quantization,
     require_same_type,
+    require_shape,
     types_of_width,
 )
 from qcore.kernels.opdef import Array, Node, OpDef, Shape, Step
@@ -77,12 +78,10 @@ def prepare_tile(node: Node) -> Step:
     """TILE."""
     input, multiples = node.input(0), node.input(1)
     require_same_type(node, input, node.output)
-    node.require(
-        math.prod(multiples.shape) == input.rank, f"multiples '{multiples.name}' are {list(multiples.shape)}, expected {input.rank} values"
-    )
     repeats = tuple(integers(node, multiples))
+    node.require(len(repeats) == input.rank, f"multiples '{multiples.name}' are {list(multiples.shape)}, expected {input.rank} values")
     node.require(min(repeats, default=0) >= 0, f"multiples {list(repeats)} hold a negative one")
-    return Step(tile, TileParams(repeats), (infer_tile(input.shape, repeats),))
+    return Step(tile, TileParams(repeats), (require_shape(node, infer_tile(input.shape, repeats)),))
 
 
 def prepare_broadcast_to(node: Node) -> Step:

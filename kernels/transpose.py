@@ -30,8 +30,8 @@ def prepare(node: Node) -> Step:
     input, order = node.input(0), node.input(1)
     require_same_type(node, input, node.output)
     require_rank(node, input, 0, 8)
-    node.require(order.shape == (input.rank,), f"permutation '{order.name}' is {list(order.shape)}, expected [{input.rank}]")
     permutation = tuple(normalize_axis(node, axis, input.rank) for axis in integers(node, order, ("int32",)))
+    node.require(order.shape == (input.rank,), f"permutation '{order.name}' is {list(order.shape)}, expected [{input.rank}]")
     node.require(len(set(permutation)) == input.rank, f"permutation {list(permutation)} names an axis twice")
     return Step(transpose, Params(permutation), (infer_shape(input.shape, permutation),))
 

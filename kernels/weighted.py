@@ -4,6 +4,8 @@ A quantized accumulator is in units of ``input_scale * filter_scale``; with one 
 
     output = clamp(requantize(accumulator, input_scale * filter_scale / output_scale) + output_zero_point)
 
+These are equations (21) and (22) of docs/quantization.md; int32 accumulators are requantized by (15), int64 ones by (18).
+
 Source (TensorFlow Lite 2.21): tflite/kernels/kernel_util.cc#PopulateConvolutionQuantizationParams,
 #GetQuantizedConvolutionMultipler, kernels/internal/common.cc#MultiplyByQuantizedMultiplier.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,7 @@ from qcore.numerics.fixed_point import DoubleRounding, ReducedMultiplier, Requan
 
 Integers = NDArray[np.int32] | NDArray[np.int64]
 
-BIAS_TYPES = {"float32": ("float32",), "int8": ("int32",), "uint8": ("int32",), "int16": ("int32", "int64")}
+BIAS_TYPES = MappingProxyType({"float32": ("float32",), "int8": ("int32",), "uint8": ("int32",), "int16": ("int32", "int64")})
 """Types of the bias, by type of the input."""
 
 BIAS_SCALE_TOLERANCE = 0.02

@@ -37,7 +37,9 @@ def guarded(command: Callable[[], None]) -> int:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
     """A table of plain text; columns named in numeric are right-aligned."""
-    result = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    result = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, min_width=len(title)
+    )
     for column in columns:
         result.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:

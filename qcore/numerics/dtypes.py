@@ -41,6 +41,7 @@ class ElementType:
 
     @property
     def signed(self) -> bool:
+        """Integers of the type may be negative."""
         return not self.name.startswith("u")
 
     @property

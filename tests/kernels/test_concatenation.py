@@ -77,6 +77,11 @@ def test_pack_of_scalars() -> None:
     assert join("PACK", [np.int32(4), np.int32(7)], axis=0, values_count=2).tolist() == [4, 7]
 
 
+def test_no_output_has_more_axes_than_an_array_can_have() -> None:
+    with pytest.raises(ModelError, match="the output has 33 axes, at most 32 are supported"):
+        join("PACK", [np.zeros((1,) * 32, np.int8)], axis=0, values_count=1)
+
+
 def test_pack_refusals() -> None:
     x = np.zeros((2, 3), np.int8)
     with pytest.raises(ModelError, match="values_count is 3, there are 1 inputs"):

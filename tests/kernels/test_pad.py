@@ -67,12 +67,10 @@ def test_pad_refusals() -> None:
         pad(x, [[0, -1], [0, 0]])
     with pytest.raises(ModelError, match=r"is \[1, 2\], expected \[2, 2\]"):
         pad(x, [[0, 1]])
-    with pytest.raises(ModelError, match="zero point 300, which is not a value of int8"):
-        pad(x, [[0, 1], [0, 0]], 0.5, 300)
     with pytest.raises(ModelError, match="rank 6"):
         pad(np.zeros((1,) * 6, np.int8), [[0, 0]] * 6)
     with pytest.raises(ModelError, match="the memory limit is"):
-        pad(x, [[2**31 - 1, 2**31 - 1], [2**31 - 1, 0]])
+        pad(x, [[2**20, 0], [0, 2**20]])
     with pytest.raises(UnsupportedError, match="is float32, qcore has int32"):
         pad(x, [[0, 0], [0, 0]], padding_type="float32")
 

@@ -65,7 +65,7 @@ def test_reshape_refuses_shapes_of_other_sizes(shape: list[int]) -> None:
 
 
 def test_reshape_refuses_more_axes_than_an_array_can_have() -> None:
-    with pytest.raises(ModelError, match="names 33 axes, at most 32 are supported"):
+    with pytest.raises(ModelError, match="has 33 axes, at most 32 are supported"):
         reshape(np.zeros(1, np.int8), [1] * 33)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import qcore
 from qcore.errors import ModelError, UnsupportedError
 from tests.conformance.harness import T, one_operator, run_qcore
 
@@ -50,6 +51,20 @@ def test_slice_of_strings() -> None:
 def test_slice_refuses_to_reach_out(begin: int, size: int) -> None:
     with pytest.raises(ModelError, match=f"begin {begin} and size {size} reach out of axis 0, which is 5 long"):
         slice_(np.zeros(5, np.int8), [begin], [size])
+
+
+def test_vectors_of_unknown_length_are_not_judged_before_they_are_known() -> None:
+    """A file that leaves all shapes open has vectors of 1 in the place of begin and size."""
+    model = one_operator("SLICE", [T("int8", (3, 4, 5)), T("int32", (1,)), T("int32", (1,))], [T("int8", (1, 1, 1))])
+    interpreter = qcore.Interpreter(model_content=model)
+    interpreter.allocate_tensors()
+    for details in interpreter.get_input_details()[1:]:
+        interpreter.resize_tensor_input(details["index"], [3])
+        interpreter.allocate_tensors()
+    for details, array in zip(interpreter.get_input_details(), (X, np.int32([1, 0, 2]), np.int32([2, -1, 1])), strict=True):
+        interpreter.set_tensor(details["index"], array)
+    interpreter.invoke()
+    np.testing.assert_array_equal(interpreter.get_tensor(3), X[1:3, :, 2:3])
 
 
 def test_slice_refuses_vectors_of_another_length() -> None:
