@@ -36,6 +36,4 @@ def imaginary(x: Array) -> Array:
 
 REAL = OpDef("REAL", partial(prepare, function=real), tuple(PARTS), (1, 1))
 IMAG = OpDef("IMAG", partial(prepare, function=imaginary), tuple(PARTS), (1, 1))
-COMPLEX_ABS = OpDef(
-    "COMPLEX_ABS", partial(prepare, function=np.abs), tuple(PARTS), (1, 1), tolerances=dict.fromkeys(PARTS, FLOAT_FUNCTION)
-)
+COMPLEX_ABS = OpDef("COMPLEX_ABS", partial(prepare, function=np.abs), tuple(PARTS), (1, 1), tolerances=dict.fromkeys(PARTS, FLOAT_FUNCTION))

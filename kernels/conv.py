@@ -256,7 +256,7 @@ def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None
     for tile, windows in tiles_of_windows(p.geometry, rows.codes.reshape(x.shape), zero_point, packed.matrix.dtype):
         images = tile.place[0]
         sums = channels_last(packed.product(windows), output[tile.place]) - offset[images]
-        output[tile.place] = p.finish(real_values(sums, rows.scale[images], p.filter_scale, None), bias)
+        output[tile.place] = p.finish(real_values(sums, rows.scale[images], p.filter_scale), bias)
     return output
 
 

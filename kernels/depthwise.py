@@ -240,7 +240,7 @@ def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None
     rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
     output = np.empty(p.geometry.output, np.float32)
     for tile, total in tap_sums(p.geometry, rows.codes.reshape(x.shape), rows.zero_point.reshape(-1, 1, 1, 1), taps):
-        output[tile.place] = p.finish(real_values(total, rows.scale[tile.place[0]], p.filter_scale, None), bias)
+        output[tile.place] = p.finish(real_values(total, rows.scale[tile.place[0]], p.filter_scale), bias)
     return output
 
 

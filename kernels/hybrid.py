@@ -56,20 +56,16 @@ def real_values(
     accumulator: NDArray[np.integer[Any]],
     scale: NDArray[np.float32],
     filter_scale: NDArray[np.float32],
-    bias: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """The accumulators' real values, ``float32(accumulator) * float32(scale * filter_scale) + bias``.
+    """The accumulators' real values, ``float32(accumulator) * float32(scale * filter_scale)``.
 
     Args:
         accumulator: int32 or int64[rows, ..., channels], the zero point's share already taken off.
         scale: float32[rows], of the quantized rows.
         filter_scale: float32[1 or channels].
-        bias: float32[channels], or None.
     """
     real = accumulator.astype(np.float32)
     real *= scale.reshape(-1, *(1,) * (accumulator.ndim - 1)) * filter_scale
-    if bias is not None:
-        real += bias
     return real
 
 
@@ -112,21 +108,22 @@ def _symmetric(x: NDArray[np.float32]) -> QuantizedRows:
 def _asymmetric(x: NDArray[np.float32]) -> QuantizedRows:
     """Spread the row's range, widened to hold 0, over all codes.
 
-    The zero point comes, in float64, from the end of the range whose terms are smaller, and is rounded half away from zero.
+    The range is taken in float32. The zero point comes, in float64, from the end of the range whose terms are smaller, and is rounded
+    half away from zero; steps are rounded before it is added. (TensorFlow Lite's portable code takes the range in float64 and rounds
+    afterwards, but its x86 builds run the code written for NEON.)
     """
-    low = np.fmin.reduce(x, axis=-1, initial=np.float32(0)).astype(np.float64)
-    high = np.fmax.reduce(x, axis=-1, initial=np.float32(0)).astype(np.float64)
+    low = np.fmin.reduce(x, axis=-1, initial=np.float32(0))
+    high = np.fmax.reduce(x, axis=-1, initial=np.float32(0))
     zeros = low == high
-    scale = np.where(zeros, 1.0, (high - low) / (GREATEST_CODE - LEAST_CODE))
+    scale = np.where(zeros, 1.0, (high - low).astype(np.float64) / (GREATEST_CODE - LEAST_CODE))
     from_low, from_high = LEAST_CODE - low / scale, GREATEST_CODE - high / scale
     low_is_closer = -LEAST_CODE + np.abs(low / scale) < GREATEST_CODE + np.abs(high / scale)
     nudged = round_half_away(np.where(low_is_closer, from_low, from_high))
     zero_point = np.where(zeros, 0, np.fmin(np.fmax(nudged, LEAST_CODE), GREATEST_CODE)).astype(np.int32)
     scale32 = scale.astype(np.float32)
-    inverse = np.float32(1) / scale32
-    shifted = x * inverse[..., np.newaxis]
-    shifted += zero_point.astype(np.float32)[..., np.newaxis]
-    return QuantizedRows(_codes(shifted, LEAST_CODE), scale32, zero_point)
+    steps = round_half_away(x * (np.float32(1) / scale32)[..., np.newaxis])
+    steps += zero_point.astype(np.float32)[..., np.newaxis]
+    return QuantizedRows(_codes(steps, LEAST_CODE), scale32, zero_point)
 
 
 def _codes(x: NDArray[np.float32], least: int) -> NDArray[np.int8]:

@@ -6,6 +6,9 @@ proven from the filter's actual values when it is packed, and decides the type::
 
     |sum over k of x[k] * w[k]| <= max|x| * sum over k of |w[k]|
 
+Where float32 cannot hold the whole sum but can hold long parts of it, the parts are summed as integers: that takes half the time and
+memory of float64.
+
 Zero points are expanded, so that the filter is packed once and inputs are taken as they are::
 
     sum (x - zx) * (w - zw) = sum x * (w - zw) - zx * sum (w - zw)
@@ -22,8 +25,11 @@ from numpy.typing import DTypeLike, NDArray
 from qcore.errors import UnsupportedError
 from qcore.kernels.opdef import Array
 
-FLOAT32_EXACT, FLOAT64_EXACT = 2**24, 2**53
+FLOAT32_EXACT, INT32_EXACT, FLOAT64_EXACT = 2**24, 2**31, 2**53
 """Integers of magnitudes below these are held exactly."""
+
+LEAST_STEP = 128
+"""Depth of the parts from which float32 products cost less than one product in float64."""
 
 
 def exact_type(bound: int) -> np.dtype[Any]:
@@ -41,11 +47,13 @@ def exact_type(bound: int) -> np.dtype[Any]:
 class PackedFilter:
     """An integer filter ready for exact products.
 
-    matrix: float32 or float64[..., depth, outputs], the filter less its zero point; the type proves the products exact.
+    matrix: float32 or float64[..., depth, outputs], the filter less its zero point.
+    step: elements of depth over which products are exact in the matrix's type; longer sums are taken in steps, as integers.
     sums: int64[..., outputs], of the matrix over depth: what one step of the input's zero point takes off an accumulator.
     """
 
     matrix: Array
+    step: int
     sums: NDArray[np.int64]
 
     def product(self, x: Array) -> NDArray[np.int32] | NDArray[np.int64]:
@@ -57,7 +65,12 @@ class PackedFilter:
         Returns:
             [..., rows, outputs]: int32 where it is sure to hold the sums, which is where matrix is float32; else int64.
         """
-        return as_integers(np.matmul(x.astype(self.matrix.dtype, copy=False), self.matrix))
+        x = x.astype(self.matrix.dtype, copy=False)
+        total = as_integers(np.matmul(x[..., : self.step], self.matrix[..., : self.step, :]))
+        for start in range(self.step, self.matrix.shape[-2], self.step):
+            part = slice(start, start + self.step)
+            total += as_integers(np.matmul(x[..., part], self.matrix[..., part, :]))
+        return total
 
 
 def pack(filter: Array, zero_point: int, greatest: int) -> PackedFilter:
@@ -72,9 +85,14 @@ def pack(filter: Array, zero_point: int, greatest: int) -> PackedFilter:
         UnsupportedError: sums may pass 2**53.
     """
     real = np.subtract(filter, zero_point, dtype=np.int32)
-    magnitudes = np.abs(real).sum(axis=-1, dtype=np.int64)
-    dtype = exact_type(greatest * int(magnitudes.max(initial=0)))
-    return PackedFilter(real.astype(dtype).swapaxes(-1, -2), real.sum(axis=-1, dtype=np.int64))
+    magnitudes = np.abs(real)
+    bound = greatest * int(magnitudes.sum(axis=-1, dtype=np.int64).max(initial=0))
+    dtype, step = exact_type(bound), real.shape[-1]
+    if dtype == np.float64 and bound < INT32_EXACT:
+        float32_step = (FLOAT32_EXACT - 1) // (greatest * int(magnitudes.max()))
+        if float32_step >= LEAST_STEP:
+            dtype, step = np.dtype(np.float32), float32_step
+    return PackedFilter(real.astype(dtype).swapaxes(-1, -2), max(step, 1), real.sum(axis=-1, dtype=np.int64))
 
 
 def as_integers(sums: Array) -> NDArray[np.int32] | NDArray[np.int64]:

@@ -212,7 +212,7 @@ def convolve_hybrid(p: HybridParams, shape: Array, filter: Array, x: Array, bias
     matrix = exact_matrix(filter, 0, np.dtype(np.int8)) if p.matrix is None else p.matrix
     rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
     codes = np.subtract(rows.codes, rows.zero_point[:, np.newaxis], dtype=matrix.dtype).reshape(x.shape)
-    return p.finish(real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale, None), bias)
+    return p.finish(real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale), bias)
 
 
 TRANSPOSE_CONV = OpDef(

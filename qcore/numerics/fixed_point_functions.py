@@ -30,15 +30,23 @@ NEWTON_STEPS_INVERSE_SQRT = 5
 
 @dataclass(frozen=True)
 class Width:
-    """Arithmetic on numbers of one width, held as int64 so that plain sums and differences are exact."""
+    """Arithmetic on fixed-point numbers of one width.
+
+    They are held as int64, so that plain sums and differences are exact, and stand for themselves divided by a power of two that
+    the caller keeps track of.
+
+    bits: 16 or 32.
+    """
 
     bits: Bits
 
     @property
     def greatest(self) -> int:
+        """The greatest number; in Q0 it stands for 1."""
         return (1 << (self.bits - 1)) - 1
 
     def fractional_bits(self, integer_bits: int) -> int:
+        """What Qi leaves beside the sign and i."""
         return self.bits - 1 - integer_bits
 
     def constant(self, real: float, integer_bits: int = 0) -> int:
@@ -69,6 +77,7 @@ class Width:
         return self.scale_down(a + b, 1)
 
     def store(self, a: Integers) -> NDArray[Any]:
+        """As int16 or int32."""
         return a.astype(np.int16 if self.bits == 16 else np.int32)
 
 

@@ -38,10 +38,13 @@ def rounding_divide_by_any_pot(x: ArrayLike, exponent: ArrayLike) -> NDArray[np.
 
 @dataclass(frozen=True, eq=False)
 class RightRounding:
-    """``DoubleRounding`` by a factor below 1, whose shift is to the right; of a factor above 1 the wild answer.
+    """``DoubleRounding`` by a factor below 1, whose shift is to the right; a factor above 1 leaves the sign: 1, or -1 below 0.
+
+    That is what the processor's vector shifts make of a shift to the right by fewer bits than none. (Where TensorFlow Lite takes
+    elements singly, for operands that broadcast and for what is left over of four, a few top bits may show as well.)
 
     multiplier: below 2**31.
-    shift: in [-31, 31]; meant to be at most 0.
+    shift: -31 or more; meant to be at most 0.
 
     Source: tflite/kernels/internal/common.h#MultiplyByQuantizedMultiplierSmallerThanOneExp.
     """
@@ -53,4 +56,4 @@ class RightRounding:
         """Requantize int32[...]."""
         if self.shift <= 0:
             return DoubleRounding(self.multiplier, self.shift)(accumulator)
-        return rounding_divide_by_any_pot(saturating_rounding_doubling_high_mul(accumulator, self.multiplier), -self.shift)
+        return np.where(saturating_rounding_doubling_high_mul(accumulator, self.multiplier) < 0, -1, 1).astype(np.int32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, BinaryIO, get_args
 
 import numpy as np
@@ -20,6 +21,24 @@ from qcore.schema import load
 from qcore.schema.check import check
 
 ENGINES = ("auto", "reference")
+RESOLVERS: Mapping[str, Arithmetic] = MappingProxyType(
+    {"AUTO": "xnnpack", "BUILTIN": "xnnpack", "BUILTIN_REF": "reference", "BUILTIN_WITHOUT_DEFAULT_DELEGATES": "builtin"}
+)
+"""The arithmetic of each tf.lite.experimental.OpResolverType."""
+
+
+def resolver_arithmetic(resolver: Any) -> Arithmetic:
+    """The arithmetic of an OpResolverType or its name; "reference" for None.
+
+    Raises:
+        InputError: no such resolver.
+    """
+    name = getattr(resolver, "name", resolver)
+    if name is None:
+        return "reference"
+    if name not in RESOLVERS:
+        raise InputError(f"Interpreter: experimental_op_resolver_type is {resolver!r}, expected one of {', '.join(RESOLVERS)}")
+    return RESOLVERS[name]
 
 
 class Interpreter:
@@ -29,9 +48,11 @@ class Interpreter:
         model_path: path of a ``.tflite`` file.
         model_content: the file's bytes, a binary file object, or a ``Model``; one of the two must be given.
         num_threads: accepted; the reference engine runs in one thread, and results never depend on it.
-        experimental_op_resolver_type: accepted; results are those of TensorFlow Lite's reference kernels (BUILTIN_REF).
+        experimental_op_resolver_type: one of tf.lite.experimental.OpResolverType, or its name; says whose integers where arithmetic
+            does not.
         experimental_preserve_all_tensors: keep every intermediate, so that ``get_tensor`` can read it. Changes no result.
-        arithmetic: whose integers: "reference" (BUILTIN_REF).
+        arithmetic: whose integers: "reference" (BUILTIN_REF, the default), "builtin" (BUILTIN_WITHOUT_DEFAULT_DELEGATES on x86-64) or
+            "xnnpack" (AUTO and BUILTIN: what a plain tf.lite.Interpreter gives).
         engine: "auto" or "reference" (NumPy).
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
         loop_limit: iterations after which a loop of the graph is refused.
@@ -50,22 +71,20 @@ class Interpreter:
         experimental_op_resolver_type: Any = None,
         experimental_preserve_all_tensors: bool = False,
         *,
-        arithmetic: Arithmetic = "reference",
+        arithmetic: Arithmetic | None = None,
         engine: str = "auto",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         loop_limit: int = DEFAULT_LOOP_LIMIT,
     ):
-        del experimental_op_resolver_type
         if (model_path is None) == (model_content is None):
             raise InputError("Interpreter: give either model_path or model_content")
         if experimental_delegates:
             raise UnsupportedError("Interpreter: qcore runs no delegates")
         if num_threads is not None and (isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1):
             raise InputError(f"Interpreter: num_threads is {num_threads!r}, expected an integer of at least 1")
+        arithmetic = arithmetic or resolver_arithmetic(experimental_op_resolver_type)
         if arithmetic not in get_args(Arithmetic):
             raise InputError(f"Interpreter: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
-        if arithmetic != "reference":
-            raise UnsupportedError(f"Interpreter: arithmetic {arithmetic!r} is not there yet, qcore has 'reference'")
         if engine not in ENGINES:
             raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(ENGINES)}")
         source = model_path if model_path is not None else model_content

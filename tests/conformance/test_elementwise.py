@@ -93,10 +93,10 @@ def test_sixteen_bits_at_powers_of_two(name: str, seed: int) -> None:
     assert_same(model, random_inputs(model, rng))
 
 
-@pytest.mark.parametrize("name", ["SUB"])
-def test_factors_above_one(name: str) -> None:
+def test_differences_at_factors_above_one() -> None:
+    """Operands of one shape, their elements a multiple of 4: otherwise TensorFlow Lite computes some of them in another way."""
     for out in (1e-6, 3e-7, 1e-8):
-        model = one_operator(name, [T("int8", (64,), 1.0, 3), T("int8", (64,), 0.5, -4)], [T("int8", (), out, 1)])
+        model = one_operator("SUB", [T("int8", (64,), 1.0, 3), T("int8", (64,), 0.5, -4)], [T("int8", (), out, 1)])
         assert_same(model, random_inputs(model, np.random.default_rng(0)))
 
 
@@ -233,7 +233,7 @@ def test_selection(seed: int) -> None:
         for condition in ((), shape[:1], shape):
             model = one_operator("SELECT", [T("bool", condition), T(dtype, shape), T(dtype, shape)], [T(dtype, (2, 2))])
             assert_same(model, random_inputs(model, rng))
-        shapes = [(2, *shape) for shape in random_shapes(rng, 3)]
+        shapes = random_shapes(rng, 3)
         model = one_operator("SELECT_V2", [T("bool", shapes[0]), T(dtype, shapes[1]), T(dtype, shapes[2])], [T(dtype, (2, 2))])
         assert_same(model, random_inputs(model, rng))
 

@@ -24,17 +24,23 @@ def test_greatest_magnitude(dtype: str, wanted: int) -> None:
     assert greatest_magnitude(dtype) == wanted
 
 
-@pytest.mark.parametrize("ones", [1032, 1033])
-def test_products_on_both_sides_of_the_bound_are_exact(ones: int) -> None:
-    """127 * 128 * 1033 passes 2**24: one more weight makes the matrix float64, and both give every sum to the unit."""
-    filter = np.full((1, ones), 127, np.int8)
-    packed = pack(filter, 0, 128)
-    assert packed.matrix.dtype == (np.float32 if ones == 1032 else np.float64)
-    x = np.full((2, ones), -128, np.int8)
-    x[1, 0] = -127
+@pytest.mark.parametrize(
+    ("depth", "matrix", "sums"),
+    [
+        (1032, np.float32, np.int32),  # one float32 product
+        (1033, np.float32, np.int32),  # 127 * 128 * 1033 passes 2**24: two
+        (5000, np.float32, np.int32),  # five
+        (132_105, np.float64, np.int64),  # passes 2**31
+    ],
+)
+def test_products_on_both_sides_of_the_bounds_are_exact(depth: int, matrix: type, sums: type) -> None:
+    packed = pack(np.full((1, depth), 127, np.int8), 0, 128)
+    assert packed.matrix.dtype == matrix
+    x = np.full((2, depth), -128, np.int8)
+    x[1, -1] = -127
     got = packed.product(x)
-    assert got.dtype == (np.int32 if ones == 1032 else np.int64)
-    assert got.ravel().tolist() == [-128 * 127 * ones, -128 * 127 * ones + 127]
+    assert got.dtype == sums
+    assert got.ravel().tolist() == [-128 * 127 * depth, -128 * 127 * depth + 127]
 
 
 def test_the_bound_follows_the_actual_weights() -> None:
