@@ -52,21 +52,22 @@ def infer_strided_slice(node: Node, input: Shape, begin: list[int], end: list[in
     new_axes = [entry for entry in range(count) if options["new_axis_mask"] >> entry & 1 and entry not in ellipses]
     node.require(len(ellipses) <= 1, f"entries {ellipses} are ellipses, expected one at most")
     node.require(not options["offset"] or (count == rank and not ellipses + new_axes), "offset needs an entry for every axis")
+    whole = max(1, rank + len(new_axes) + 1 - count)
     index: list[slice | int | EllipsisType | None] = []
     shape: list[int] = []
     axis = 0
     for entry in range(count):
         if len(index) == rank + len(new_axes):
             break
-        whole = max(1, rank + len(new_axes) + 1 - count) if entry in ellipses else 0
-        node.require(entry in new_axes or axis + max(1, whole) <= rank, f"entry {entry} stands for axis {axis}, the input has {rank} axes")
         if entry in new_axes:
             index.append(None)
             shape.append(1)
-        elif entry in ellipses:
-            index += [slice(None)] * whole
-            shape += input[axis : axis + whole]
-            axis += whole
+            continue
+        axes = whole if entry in ellipses else 1
+        node.require(axis + axes <= rank, f"entry {entry} stands for axis {axis}, the input has {rank} axes")
+        if entry in ellipses:
+            index += [slice(None)] * axes
+            shape += input[axis : axis + axes]
         else:
             taken = positions(node, entry, input[axis], begin[entry], end[entry], strides[entry])
             if options["shrink_axis_mask"] >> entry & 1:
@@ -74,7 +75,7 @@ def infer_strided_slice(node: Node, input: Shape, begin: list[int], end: list[in
             else:
                 index.append(slice(taken.start, taken.stop if taken.stop >= 0 else None, taken.step) if taken else slice(0, 0))
                 shape.append(len(taken))
-            axis += 1
+        axis += axes
     return (*index, ...), require_shape(node, (*shape, *input[axis:]))
 
 
@@ -104,6 +105,7 @@ def prepare_slice(node: Node) -> Step:
     input, begin, size = node.input(0), node.input(1), node.input(2)
     require_same_type(node, input, node.output)
     firsts, sizes = integers(node, begin), integers(node, size)
+    # Only now: until their values are known, a file may leave the lengths of begin and size open too.
     for operand in (begin, size):
         node.require(operand.shape == (input.rank,), f"'{operand.name}' is {list(operand.shape)}, expected [{input.rank}]")
     shape = infer_slice(node, input.shape, firsts, sizes)

@@ -305,4 +305,5 @@ def run_step(planned: PlannedOperator, step: Step, inputs: list[Array | None]) -
         raise ModelError(f"{planned.where}: running it takes more memory than there is") from None
     except Exception as error:
         raise InternalError(f"{planned.where}: qcore failed to run it: {type(error).__name__}: {error}") from error
-    return results if isinstance(results, tuple) else (results,)
+    # NumPy turns arrays without dimensions into scalars.
+    return tuple(map(np.asarray, results if isinstance(results, tuple) else (results,)))
