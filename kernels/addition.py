@@ -172,6 +172,12 @@ def add_rescaled(p: Params, x: Array, y: Array) -> Array:
 
 
 ADD = OpDef("ADD", prepare_add, ("float32", "int32", "int64", "int8", "uint8", "int16"), (2, 2))
-SUB = OpDef("SUB", prepare_sub, ("float32", "int32", "int64", "int8", "uint8", "int16"), (2, 2))
+SUB = OpDef(
+    "SUB",
+    prepare_sub,
+    ("float32", "int32", "int64", "int8", "uint8", "int16"),
+    (2, 2),
+    notes="a quantized difference brought to an output scale some 2**19 times finer keeps its sign alone, as in TensorFlow Lite",
+)
 SQUARED_DIFFERENCE = OpDef("SQUARED_DIFFERENCE", prepare_squared_difference, ("float32", "int32", "int8"), (2, 2))
 ADD_N = OpDef("ADD_N", prepare_add_n, ("float32", "int32"), (2, 2**31), tolerances={"float32": FLOAT_ORDER})

@@ -18,6 +18,7 @@ floor_mod.h.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -36,6 +37,9 @@ from qcore.numerics.shifting import rounding_divide_by_any_pot
 
 RECIPROCAL_OF_ZERO = -1515870788
 """What Newton's iteration makes of a divisor of zero, its sums wrapping in 32 bits."""
+
+SCRATCH_PER_ELEMENT = 96
+"""Bytes of the quantized quotient's temporaries."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def prepare_div(node: Node) -> Step:
     inverse[divisors == 0] = RECIPROCAL_OF_ZERO
     activation = quantized_activation_range(node, node.options["fused_activation_function"], output)
     params = Params(input1.zero_point, input2.zero_point, inverse, right_shift - shift, multiplier, output.zero_point, *activation)
-    return Step(divide_quantized, params, (shape,))
+    return Step(divide_quantized, params, (shape,), scratch=SCRATCH_PER_ELEMENT * math.prod(shape))
 
 
 def prepare_floor_div(node: Node) -> Step:
@@ -139,6 +143,12 @@ def leading_sign_bits(x: NDArray[np.int32]) -> NDArray[np.int32]:
     return 31 - np.frexp((x ^ (x >> 31)).astype(np.float64))[1]
 
 
-DIV = OpDef("DIV", prepare_div, ("float32", "int32", "int8", "uint8", "int16"), (2, 2))
+DIV = OpDef(
+    "DIV",
+    prepare_div,
+    ("float32", "int32", "int8", "uint8", "int16"),
+    (2, 2),
+    notes="quantized dividends next to zero may give TensorFlow Lite's own wild quotients",
+)
 FLOOR_DIV = OpDef("FLOOR_DIV", prepare_floor_div, ("float32", "int8", "int16", "int32"), (2, 2))
 FLOOR_MOD = OpDef("FLOOR_MOD", prepare_floor_mod, ("float32", "int8", "int16", "int32", "int64"), (2, 2))

@@ -57,7 +57,7 @@ def prepares(function: Function) -> Callable[[Node], Step]:
 def prepare_plain(node: Node, function: Function) -> Step:
     """A function of two inputs with a fused activation, neither of them quantized.
 
-    The activation keeps finite floats finite: infinities become the type's greatest number, as in TensorFlow Lite's own kernels.
+    Bounds are finite even without an activation: infinities become the type's greatest number, as in TensorFlow Lite's kernels.
 
     Source: tflite/kernels/kernel_util.h#CalculateActivationRange.
     """

@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from qcore.kernels.common import require_rank
-from qcore.kernels.opdef import Node, Operand
+from qcore.kernels.opdef import Array, Node, Operand
 from qcore.kernels.recurrent import HYBRID, Layout, require_state, require_tensor
 
 INPUT_GATE, FORGET_GATE, CELL_GATE, OUTPUT_GATE = range(4)
@@ -32,6 +32,7 @@ class Slots:
     output_state, cell_state: the variables.
     layer_norm: of the first of four n; None for an operator that has none.
     aux_weights: of the first of four A; None for an operator that has none.
+    diagonal: the operator takes diagonal recurrent weights.
     """
 
     weights: int
@@ -39,6 +40,7 @@ class Slots:
     cell_state: int
     layer_norm: int | None = None
     aux_weights: int | None = None
+    diagonal: bool = False
 
     @property
     def recurrent(self) -> int:
@@ -65,7 +67,6 @@ class CellOperands:
     the cell does without.
     """
 
-    slots: Slots
     weights: tuple[Operand, ...]
     aux_weights: tuple[Operand, ...]
     recurrent: tuple[Operand, ...]
@@ -78,9 +79,9 @@ class CellOperands:
     cell_state: Operand
 
     @property
-    def gates(self) -> tuple[int, ...]:
+    def gates(self) -> range:
         """The gates that have tensors."""
-        return tuple(range(4))[-len(self.weights) :]
+        return range(4 - len(self.weights), 4)
 
     @property
     def units(self) -> int:
@@ -101,47 +102,50 @@ class CellOperands:
         """A gate's peephole weights."""
         if not self.peephole or gate == CELL_GATE:
             return None
-        return self.peephole[-1 if gate == OUTPUT_GATE else gate - self.gates[0]]
+        return self.peephole[-1 if gate == OUTPUT_GATE else gate - self.gates.start]
 
     def layer_norm_of(self, gate: int) -> Operand | None:
         """A gate's coefficients of layer normalization."""
-        return self.layer_norm[gate - self.gates[0]] if self.layer_norm else None
+        return self.layer_norm[gate - self.gates.start] if self.layer_norm else None
 
 
-def read_cell(node: Node, slots: Slots, of: Layout, aux: Operand | None = None) -> CellOperands:
-    """The cell whose tensors stand at these slots, after every check of them; aux: the auxiliary input that it has weights for.
+def read_cell(node: Node, slots: Slots, of: Layout, aux_depth: int = 0) -> CellOperands:
+    """The cell whose tensors stand at these slots, after every check of them; aux_depth: of the auxiliary input.
 
     Raises:
         ModelError: a tensor is missing, or its type or shape does not go with the others'.
     """
     first = INPUT_GATE if node.optional_input(slots.weights) is not None else FORGET_GATE
 
-    def gates(slot: int | None, count: int = 4, required: bool = True) -> tuple[Operand, ...]:
-        present = slot is not None and (required or node.optional_input(slot + FORGET_GATE) is not None)
-        return tuple(node.input(slot + i) for i in range(first, count)) if slot is not None and present else ()
+    def every(slot: int) -> tuple[Operand, ...]:
+        return tuple(node.input(slot + gate) for gate in range(first, 4))
+
+    def all_or_none(slot: int | None, count: int = 4) -> tuple[Operand, ...]:
+        if slot is None or all(node.optional_input(slot + i) is None for i in range(count)):
+            return ()
+        return tuple(node.input(slot + i) for i in range(first, count))
 
     cell = CellOperands(
-        slots,
-        gates(slots.weights),
-        gates(slots.aux_weights, required=aux is not None),
-        gates(slots.recurrent),
-        gates(slots.peephole, 3, required=any(node.optional_input(slots.peephole + i) for i in range(3))),
-        gates(slots.bias),
-        gates(slots.layer_norm, required=False),
+        every(slots.weights),
+        all_or_none(slots.aux_weights),
+        every(slots.recurrent),
+        all_or_none(slots.peephole, 3),
+        every(slots.bias),
+        all_or_none(slots.layer_norm),
         node.optional_input(slots.projection),
         node.optional_input(slots.projection + 1),
         node.input(slots.output_state),
         node.input(slots.cell_state),
     )
-    for slot, what in ((slots.recurrent, "recurrent weights"), (slots.bias, "a bias")):
-        node.require(first == INPUT_GATE or node.optional_input(slot) is None, f"input {slot}, {what} of an input gate without weights")
+    for slot in (slots.recurrent, slots.bias):
+        node.require(first == INPUT_GATE or node.optional_input(slot) is None, f"input {slot} is of an input gate without weights")
     require_rank(node, cell.weights[-1], 2)
-    require_rank(node, cell.recurrent[-1], 1, 2)
-    require_fit(node, cell, of, None if aux is None else aux.shape[-1])
+    require_rank(node, cell.recurrent[-1], 1 if slots.diagonal else 2, 2)
+    require_fit(node, cell, of, aux_depth)
     return cell
 
 
-def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int | None) -> None:
+def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int) -> None:
     """Refuse tensors of a cell that do not go together."""
     integer, units, outputs = node.input(0).dtype == "int8", cell.units, cell.outputs
     weights_type = cell.weights[-1].dtype
@@ -151,7 +155,7 @@ def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int | Non
     recurrent_type, recurrent = ("float32", (units,)) if cell.diagonal else (weights_type, (units, outputs))
     for group, dtype, shape in (
         (cell.weights, weights_type, (units, of.depth)),
-        (cell.aux_weights, weights_type, (units, aux_depth or 0)),
+        (cell.aux_weights, weights_type, (units, aux_depth)),
         (cell.recurrent, recurrent_type, recurrent),
         (cell.peephole, "int16" if integer else weights_type, (units,)),
         (cell.bias, bias_type, (units,)),
@@ -170,3 +174,8 @@ def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int | Non
     require_state(node, cell.cell_state, "int16" if integer else "float32", of.batch, units)
     for clip in ("cell_clip", "proj_clip"):
         node.require(node.options[clip] >= 0, f"{clip} is {node.options[clip]}, expected 0 for none, or above")
+
+
+def by_gate(totals: Array, gates: int) -> Array:
+    """[batch, gates * units] as [gates, batch, units]."""
+    return totals.reshape(len(totals), gates, totals.shape[1] // gates).swapaxes(0, 1)

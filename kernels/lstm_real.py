@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.activation import logistic
-from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands
+from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
 from qcore.kernels.opdef import Node, Operand
 from qcore.kernels.recurrent import Curve, Product, Real, activation_function, real_values_of, stacked_product
 
@@ -62,13 +62,16 @@ class Projection:
 class RealCell:
     """A cell made ready.
 
-    gates: by gate; the input gate is missing where it is coupled.
+    input_gate: None where it is coupled.
     bias: float32[gates * units]; zeros with layer normalization.
     recurrent: [batch, outputs] to [batch, gates * units].
     clip: of the cell state; 0 for none.
     """
 
-    gates: dict[int, RealGate]
+    input_gate: RealGate | None
+    forget_gate: RealGate
+    cell_gate: RealGate
+    output_gate: RealGate
     input: Product
     aux: Product | None
     bias: Real
@@ -91,16 +94,11 @@ class RealCell:
 
     def step(self, contribution: Real, output: Real, cell: Real) -> tuple[Real, ...]:
         """The new output and cell state."""
-        totals = contribution + self.recurrent(output)
-        by_gate = dict(zip(self.gates, np.split(totals, len(self.gates), axis=1), strict=True))
-
-        def gate(which: int, cell: Real) -> Real:
-            return self.gates[which](by_gate[which], cell)
-
-        forget = gate(FORGET_GATE, cell)
-        inlet = gate(INPUT_GATE, cell) if INPUT_GATE in self.gates else np.float32(1) - forget
-        cell = clipped(forget * cell + gate(CELL_GATE, cell) * inlet, self.clip)
-        hidden = gate(OUTPUT_GATE, cell) * self.activation(cell)
+        totals = by_gate(contribution + self.recurrent(output), 3 if self.input_gate is None else 4)
+        forget = self.forget_gate(totals[-3], cell)
+        admit = np.float32(1) - forget if self.input_gate is None else self.input_gate(totals[0], cell)
+        cell = clipped(forget * cell + self.cell_gate(totals[-2], cell) * admit, self.clip)
+        hidden = self.output_gate(totals[-1], cell) * self.activation(cell)
         return hidden if self.projection is None else self.projection(hidden), cell
 
 
@@ -124,22 +122,25 @@ def prepare_real_cell(node: Node, operands: CellOperands) -> RealCell:
         raise node.unsupported("an LSTM cell without activation, which TensorFlow Lite has no defined result for")
     activation = activation_function(node, name)
     normalizes = bool(operands.layer_norm)
-    biases = [bias.value for bias in operands.bias]
+    biases = {which: bias.value for which, bias in zip(operands.gates, operands.bias, strict=True)}
 
-    def gate(which: int, bias: Real) -> RealGate:
+    def gate(which: int) -> RealGate:
         peephole, layer_norm = operands.peephole_of(which), operands.layer_norm_of(which)
         return RealGate(
             None if peephole is None else real_values_of(peephole),
             None if layer_norm is None else layer_norm.value,
-            bias if normalizes else None,
+            biases[which] if normalizes else None,
             activation if which == CELL_GATE else logistic,
         )
 
     return RealCell(
-        {which: gate(which, bias) for which, bias in zip(operands.gates, biases, strict=True)},
+        gate(INPUT_GATE) if INPUT_GATE in biases else None,
+        gate(FORGET_GATE),
+        gate(CELL_GATE),
+        gate(OUTPUT_GATE),
         stacked_product(operands.weights, asymmetric),
         stacked_product(operands.aux_weights, asymmetric) if operands.aux_weights else None,
-        np.zeros(len(biases) * operands.units, np.float32) if normalizes else np.concatenate(biases),
+        np.zeros(len(biases) * operands.units, np.float32) if normalizes else np.concatenate(list(biases.values())),
         diagonal_product(operands.recurrent) if operands.diagonal else stacked_product(operands.recurrent, asymmetric),
         activation,
         np.float32(options["cell_clip"]),

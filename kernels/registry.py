@@ -18,12 +18,14 @@ from qcore.kernels import (
     conv3d,
     conversion,
     depthwise,
+    detection,
     division,
     fourier,
     fully_connected,
     gather,
     logical,
     lookup,
+    lstm,
     matrix,
     mean,
     multiplication,
@@ -36,6 +38,7 @@ from qcore.kernels import (
     reshape,
     resize,
     reverse,
+    rnn,
     scan,
     segment,
     select,
@@ -43,6 +46,7 @@ from qcore.kernels import (
     softmax,
     space,
     split,
+    svdf,
     tile,
     transpose,
     transpose_conv,
@@ -52,6 +56,8 @@ from qcore.kernels import (
 )
 from qcore.kernels import complex as complex_
 from qcore.kernels import slice as slice_
+from qcore.kernels.opdef import OpDef
+from qcore.model import OperatorCode
 
 _ROWS = (
     # pooling
@@ -200,6 +206,9 @@ _ROWS = (
     one_hot.ONE_HOT,
     unique.UNIQUE,
     unique.BUCKETIZE,
+    # detection
+    detection.NON_MAX_SUPPRESSION_V4,
+    detection.NON_MAX_SUPPRESSION_V5,
     # reversal
     reverse.REVERSE_V2,
     reverse.REVERSE_SEQUENCE,
@@ -214,5 +223,23 @@ _ROWS = (
     variables.READ_VARIABLE,
 )
 
+_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS,    # recurrent operators
+    lstm.LSTM,
+    lstm.UNIDIRECTIONAL_SEQUENCE_LSTM,
+    lstm.BIDIRECTIONAL_SEQUENCE_LSTM,
+    rnn.RNN,
+    rnn.UNIDIRECTIONAL_SEQUENCE_RNN,
+    rnn.BIDIRECTIONAL_SEQUENCE_RNN,
+    svdf.SVDF,
+)
+
 OPERATORS = MappingProxyType({row.name: row for row in _ROWS})
-"""Every operator that qcore runs, by its schema name."""
+"""Every builtin operator that qcore runs, by its schema name."""
+
+CUSTOM_OPERATORS = MappingProxyType({row.name: row for row in _CUSTOM_ROWS})
+"""Every custom operator that qcore runs, by its custom code."""
+
+
+def look_up(code: OperatorCode) -> OpDef | None:
+    """The row of an operator, or None where qcore does not have it; a custom code never names a builtin operator."""
+    return CUSTOM_OPERATORS.get(code.custom_code or "") if code.name == "CUSTOM" else OPERATORS.get(code.name)

@@ -172,10 +172,11 @@ def look_up_in_domain(p: DomainParams, x: Array) -> Array:
 
 
 ROUNDED_TYPES = ("float32", "float16", "bfloat16")
+PLAIN_CODES = "codes are negated as they are, whatever their zero point"
 BY_C_LIBRARY = {"float32": FLOAT_FUNCTION}
 
 ABS = OpDef("ABS", prepare_abs, ("float32", "int8", "int16", "int32"), (1, 1))
-NEG = OpDef("NEG", prepares(np.negative), ("float32", "float16", "bfloat16", "int8", "int16", "int32", "int64"), (1, 1))
+NEG = OpDef("NEG", prepares(np.negative), ("float32", "float16", "bfloat16", "int8", "int16", "int32", "int64"), (1, 1), notes=PLAIN_CODES)
 EXP = OpDef("EXP", prepare_exp, ("float32", "int8", "int16"), (1, 1), tolerances=BY_C_LIBRARY)
 LOG = OpDef("LOG", prepare_log, ("float32", "int8", "int16"), (1, 1), tolerances=BY_C_LIBRARY)
 SQRT = OpDef("SQRT", prepare_sqrt, ("float32", "int8", "int16"), (1, 1))

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.errors import InternalError, ModelError, QCoreError, UnsupportedError
+from qcore.kernels.common import INT32_MAX, MAX_RANK
 from qcore.kernels.opdef import Arithmetic, Array, Blocks, Node, OpDef, Operand, Session, Shape, Step, ValueNeeded
-from qcore.kernels.registry import OPERATORS
+from qcore.kernels.registry import look_up
 from qcore.model import OPTIONAL, Operator, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import Life, place
@@ -163,7 +164,7 @@ class Planner:
         """The operator's definition and how messages name it."""
         output = next((f", output '{self.graph.tensors[o].name}'" for o in operator.outputs if o != OPTIONAL), "")
         where = f"{operator.name} (op {position}{output})"
-        definition = OPERATORS.get(operator.code.name)
+        definition = look_up(operator.code)
         if definition is None:
             raise UnsupportedError(f"{where}: qcore does not have this operator")
         if OPTIONAL in operator.outputs:
@@ -250,6 +251,11 @@ class Planner:
         known = {o: s for o, s in zip(planned.operator.outputs, step.shapes, strict=True) if s is not None}
         for o, shape in known.items():
             tensor = self.graph.tensors[o]
+            if len(shape) > MAX_RANK or max(shape, default=0) > INT32_MAX:
+                raise ModelError(
+                    f"{planned.where}: output '{tensor.name}' would have shape {list(shape)}, expected at most {MAX_RANK} dimensions "
+                    f"of at most {INT32_MAX}"
+                )
             if bytes_of(tensor, shape) > self.settings.memory_limit:
                 raise ModelError(
                     f"{planned.where}: output '{tensor.name}' {tensor.dtype}{list(shape)} takes {bytes_of(tensor, shape)} bytes, "
