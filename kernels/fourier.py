@@ -3,7 +3,7 @@
     output[..., u, v] = sum over y, x of input[..., y, x] * exp(-2 * pi * i * (u * y / height + v * x / width))
 
 Height and width are an input, powers of two; the matrices are cut or padded with zeros to this size at their ends. The output holds
-v from 0 to width / 2: the others are conjugates of these. Sums are taken in float64.
+v from 0 to width / 2: the others are conjugates of these. Sums are taken in float64. TensorFlow Lite's own result of width 1 is noise.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/rfft2d.cc.
 """

@@ -28,7 +28,7 @@ from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.recurrent import Real, require_tensor
 from qcore.kernels.weighted import QuantizedOutput
 from qcore.numerics import fixed_point_functions as fixed
-from qcore.numerics.fixed_point import DoubleRounding, quantize_multiplier
+from qcore.numerics.fixed_point import HalfUpRounding, quantize_multiplier
 from qcore.numerics.powers import power_of_two
 
 STATE_POWER = -11
@@ -87,7 +87,7 @@ def prepare_quantized(node: Node, weights: Operand, bias: Operand) -> QuantizedP
     state_scale = node.outputs[1].scale
     node.require(power_of_two(state_scale) == STATE_POWER, f"the state has scale {state_scale}, expected 1/2048")
     packed = pack(weights.value, weights.zero_point, greatest_magnitude(np.uint8))
-    requantize = DoubleRounding(*quantize_multiplier(4096 * bias.scale))
+    requantize = HalfUpRounding(*quantize_multiplier(4096 * bias.scale))
     totals = QuantizedOutput(np.dtype(np.int32), requantize, 0, -(1 << 15), (1 << 15) - 1, np.dtype(np.int16))
     return QuantizedParams(packed, bias.value - ZERO_POINT * packed.sums, totals)
 

@@ -3,12 +3,13 @@
 See ``lstm_cell`` for what it computes; the activations are those of ``tanh``. Every sum of products is taken in int32, which wraps, and
 requantized on its own: the input's to the gate's scale, saturating to int16, then the output state's is added, and what the peephole
 contributes, saturating each time. Without layer normalization a gate's scale is 2**-12, with it that of the operator's intermediate
-tensor 0 to 3. Gates become int16 in units of 2**-15. The cell state has a scale 2**s from 2**-15 to 2**-9:
+tensor 0 to 3. Gates become int16 in units of 2**-15. The cell state has a scale 2**s:
 
     cell' = saturate(round(forget * cell / 2**15) + round(input * candidate / 2**(30 + s)))
 
-Both quotients round half away from zero. The hidden state, output gate times tanh(cell'), is requantized to intermediate tensor 4: this
-is the output, or what is projected.
+Both quotients round half away from zero and wrap to int16. The hidden state, output gate times tanh(cell'), is requantized to
+intermediate tensor 4: this is the output, or what is projected. TensorFlow Lite has a tanh for s from -15 to -9. With any other it
+takes the input gate in its stead, whose buffer it leaves as it is, and so does qcore.
 
 Layer normalization works on 1024ths: ``mean = 1024 * sum / units``, ``variance = (2**20 / units * sum of squares - mean**2) / 2**20``,
 where quotients are cut off; a variance below 1 becomes ``max(1, 10000 * scale of n)``. Each difference from the mean, in 1024ths, is
@@ -48,8 +49,11 @@ Int32 = NDArray[np.int32]
 
 GATE_INTEGER_BITS = 3
 GATE_SCALE = 2.0**-12
-CELL_POWERS = range(-15, -8)
-"""Powers of two that the cell state's scale may be: its tanh is defined for up to 6 integer bits."""
+CELL_POWERS = range(-30, 2)
+"""Powers of two that the cell state's scale may be, for the quotient to be a shift by 0 to 31."""
+
+TANH_POWERS = range(-15, -8)
+"""Those with a tanh: 0 to 6 integer bits."""
 
 HIDDEN = 4
 """The intermediate tensor that lends the hidden state its quantization."""
@@ -152,7 +156,7 @@ class IntegerCell:
     """A cell made ready.
 
     input_gate: None where it is coupled.
-    tanh: int16[65536], of the cell state.
+    tanh: int16[65536], of the cell state; None where the input gate stands for it.
     cell_power: its scale is two to this.
     clip: of the cell state; 0 for none.
     """
@@ -163,7 +167,7 @@ class IntegerCell:
     output_gate: IntegerGate
     input: IntegerProduct
     recurrent: IntegerProduct
-    tanh: Int16
+    tanh: Int16 | None
     cell_power: int
     clip: int
     output: IntegerOutput
@@ -183,11 +187,12 @@ class IntegerCell:
         forget = self.forget_gate(totals[-3], cell)
         admit = 32767 - forget if self.input_gate is None else self.input_gate(totals[0], cell)
         kept = rounding_divide_by_pot(forget * cell, 15)
-        added = rounding_divide_by_pot(admit * self.cell_gate(totals[-2], cell), 30 + self.cell_power)
+        added = rounding_divide_by_pot(admit * self.cell_gate(totals[-2], cell), 30 + self.cell_power).astype(np.int16)
         cell = saturated(kept + added)
         if self.clip > 0:
             cell = cell.clip(-self.clip, self.clip)
-        return self.output(self.output_gate(totals[-1], cell) * look_up(self.tanh, cell)), cell
+        squashed = admit if self.tanh is None else look_up(self.tanh, cell)
+        return self.output(self.output_gate(totals[-1], cell) * squashed), cell
 
 
 def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> IntegerCell:
@@ -199,6 +204,8 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
     node.require(operands.units > 0, "has no cells")
     input, state = node.input(0), operands.output_state
     power = cell_power(node, operands.cell_state)
+    coupled = INPUT_GATE not in operands.gates
+    node.require(not coupled or power in TANH_POWERS, f"has no input gate, and a cell state of scale 2**{power}, whose tanh is undefined")
     biases = [np.zeros(operands.units, np.int32) if operands.layer_norm else bias.value for bias in operands.bias]
     scales = [gate_scale(node, operands, gate) for gate in operands.gates]
 
@@ -211,13 +218,13 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
         )
 
     return IntegerCell(
-        gate(INPUT_GATE) if INPUT_GATE in operands.gates else None,
+        None if coupled else gate(INPUT_GATE),
         gate(FORGET_GATE),
         gate(CELL_GATE),
         gate(OUTPUT_GATE),
         product(operands.weights, np.concatenate(biases), input.scale, -input.zero_point, scales),
         product(operands.recurrent, np.zeros(1, np.int32), state.scale, -state.zero_point, scales),
-        tanh_table(15 + power),
+        tanh_table(15 + power) if power in TANH_POWERS else None,
         power,
         quantized_clip(node.options["cell_clip"], operands.cell_state),
         prepare_output(node, operands),
@@ -228,7 +235,7 @@ def cell_power(node: Node, cell_state: Operand) -> int:
     """The power of two that is the cell state's scale."""
     power = power_of_two(cell_state.scale)
     if power is None or power not in CELL_POWERS:
-        raise node.error(f"'{cell_state.name}' has scale {cell_state.scale}, expected a power of two from 2**-15 to 2**-9")
+        raise node.error(f"'{cell_state.name}' has scale {cell_state.scale}, expected a power of two from 2**-30 to 2")
     return power
 
 

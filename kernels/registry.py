@@ -212,6 +212,14 @@ _ROWS = (
     # reversal
     reverse.REVERSE_V2,
     reverse.REVERSE_SEQUENCE,
+    # recurrent operators
+    lstm.LSTM,
+    lstm.UNIDIRECTIONAL_SEQUENCE_LSTM,
+    lstm.BIDIRECTIONAL_SEQUENCE_LSTM,
+    rnn.RNN,
+    rnn.UNIDIRECTIONAL_SEQUENCE_RNN,
+    rnn.BIDIRECTIONAL_SEQUENCE_RNN,
+    svdf.SVDF,
     # control flow and variables
     control_flow.IF,
     control_flow.WHILE,
@@ -223,15 +231,7 @@ _ROWS = (
     variables.READ_VARIABLE,
 )
 
-_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS,    # recurrent operators
-    lstm.LSTM,
-    lstm.UNIDIRECTIONAL_SEQUENCE_LSTM,
-    lstm.BIDIRECTIONAL_SEQUENCE_LSTM,
-    rnn.RNN,
-    rnn.UNIDIRECTIONAL_SEQUENCE_RNN,
-    rnn.BIDIRECTIONAL_SEQUENCE_RNN,
-    svdf.SVDF,
-)
+_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS,)
 
 OPERATORS = MappingProxyType({row.name: row for row in _ROWS})
 """Every builtin operator that qcore runs, by its schema name."""

@@ -37,7 +37,7 @@ def check_tensor(tensor: Tensor, tensors: int, where: str, *, used: bool) -> Non
     if len(tensor.shape) > MAX_RANK:
         raise ModelError(f"{where}: {len(tensor.shape)} dimensions, at most {MAX_RANK} are supported")
     least = 0 if used or tensor.is_constant else -1
-    if any(size < least for size in tensor.shape) or prod(tensor.shape) * max(dtype.bits, 8) >= 2**63:
+    if any(size < least for size in tensor.shape) or prod(max(size, 1) for size in tensor.shape) * max(dtype.bits, 8) >= 2**63:
         raise ModelError(f"{where}: shape {tensor.shape} is negative or larger than any memory")
     if any(size < -1 for size in tensor.shape_signature or ()):
         raise ModelError(f"{where}: shape signature {tensor.shape_signature}, expected sizes, or -1 where unknown")

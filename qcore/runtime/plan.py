@@ -23,7 +23,7 @@ from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import Life, place
 from qcore.schema import constant, default_options
 
-DEFAULT_MEMORY_LIMIT = 2**32
+DEFAULT_MEMORY_LIMIT = 2**30
 DEFAULT_LOOP_LIMIT = 10_000
 SCRATCH_PER_ELEMENT = 16
 """Bytes of temporaries that a kernel is taken to need per element of its largest tensor, where its step does not say."""
@@ -259,13 +259,18 @@ class Planner:
             if bytes_of(tensor, shape) > self.settings.memory_limit:
                 raise ModelError(
                     f"{planned.where}: output '{tensor.name}' {tensor.dtype}{list(shape)} takes {bytes_of(tensor, shape)} bytes, "
-                    f"the memory limit is {self.settings.memory_limit}"
+                    f"{self.limit}"
                 )
         touched = [*known.values(), *(shapes[i] for i in planned.operator.inputs if i != OPTIONAL)]
         scratch = step.scratch or SCRATCH_PER_ELEMENT * max(map(math.prod, touched), default=0)
         if scratch > self.settings.memory_limit:
-            raise ModelError(f"{planned.where}: needs {scratch} bytes of temporaries, the memory limit is {self.settings.memory_limit}")
+            raise ModelError(f"{planned.where}: needs {scratch} bytes of temporaries, {self.limit}")
         return scratch
+
+    @property
+    def limit(self) -> str:
+        """How messages end that speak of the memory limit."""
+        return f"the memory limit is {self.settings.memory_limit} (the Interpreter's memory_limit)"
 
     def laid_out(
         self, operators: list[PlannedOperator], constants: dict[int, Array], shapes: dict[int, Shape], computed: int, scratch: int
@@ -291,7 +296,7 @@ class Planner:
         if peak > self.settings.memory_limit:
             raise ModelError(
                 f"the graph needs {peak} bytes (tensors {arena_size}, variables and computed constants {computed}, temporaries {scratch}), "
-                f"the memory limit is {self.settings.memory_limit}"
+                f"{self.limit}"
             )
         return Plan(operators, constants, shapes, dict(zip(placed, offsets, strict=True)), arena_size, peak, last)
 

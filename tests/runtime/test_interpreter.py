@@ -166,7 +166,7 @@ def test_an_unknown_operator_is_named(pools: Model) -> None:
 
 def test_a_plan_over_the_memory_limit_is_refused_before_memory_is_taken(pools: Model) -> None:
     pools.subgraphs[0].tensors[0].shape = (1, 2**12, 2**12, 2**12)
-    with pytest.raises(qcore.ModelError, match="memory limit is 4294967296"):
+    with pytest.raises(qcore.ModelError, match="memory limit is 1073741824"):
         qcore.Interpreter(model_content=pools).allocate_tensors()
 
 
