@@ -4,7 +4,8 @@
 
 The filter is [units, depth]; the input, whatever its shape, is taken as rows of that depth. Integer kinds sum
 ``(input - input_zero_point) * (filter - filter_zero_point)`` exactly, equation (22) of docs/quantization.md, and requantize the sum in
-float64 (20), unlike convolutions; a filter with a scale for each unit has no zero point. A float32 input with an integer filter is dynamic
+float64 (20), unlike convolutions; a filter with a scale for each unit has no zero point. Nor has a sparse filter, which is taken as the
+dense one that it stands for; its sums are requantized as those of convolutions are. A float32 input with an integer filter is dynamic
 range (see ``hybrid``); with a blockwise filter it is always quantized asymmetrically.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
@@ -35,7 +36,7 @@ from qcore.kernels.weighted import (
     real_output,
     require_bias_size,
 )
-from qcore.numerics.fixed_point import Float64Rounding
+from qcore.numerics.fixed_point import DoubleRounding, Float64Rounding, quantize_multiplier
 
 SIGNED = ("int8", "int4", "int2")
 FILTERS = MappingProxyType({"float32": ("float32", "uint8", *SIGNED), "int8": SIGNED, "uint8": ("uint8",), "int16": SIGNED})
@@ -171,6 +172,7 @@ def prepare_integer(node: Node, rows: Rows) -> IntegerParams:
     input, filter, output = node.input(0), node.input(1), node.output
     node.require(output.dtype == input.dtype or output.zero_point == 0, f"output has zero point {output.zero_point}, expected 0 for int16")
     _, zero_point = parameters(filter)
+    node.require(not filter.sparse or (input.dtype == "int8" and zero_point == 0), "a sparse filter takes int8 inputs and has zero point 0")
     packed = None if filter.constant is None else pack(filter.constant, zero_point, greatest_magnitude(input.storage))
     return IntegerParams(rows, packed, zero_point, input.zero_point, quantized_output(node))
 
@@ -187,7 +189,8 @@ def quantized_output(node: Node) -> QuantizedOutput:
             apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale[0]}, expected the same"
         )
     low, high = quantized_activation_range(node, node.options["fused_activation_function"], output)
-    requantize = Float64Rounding(product_scale / output.scale)
+    factor = product_scale / output.scale
+    requantize = DoubleRounding(*quantize_multiplier(factor)) if filter.sparse else Float64Rounding(factor)
     return QuantizedOutput(accumulator_type(node, input, bias), requantize, output.zero_point, low, high, output.storage)
 
 

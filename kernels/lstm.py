@@ -3,10 +3,11 @@
 See ``lstm_cell`` for what a cell computes, ``lstm_real`` and ``lstm_integer`` for its arithmetic. LSTM makes one step of [batch, depth];
 its BASIC kind is an operator of its own (see ``lstm_basic``). The others run over a sequence, [batch, steps, depth] or, ``time_major``,
 [steps, batch, depth]. The bidirectional operator runs a second cell from the last step to the first. Its auxiliary input either has
-weights of its own, in both cells, or, without them, replaces the input of the backward cell.
+weights of its own, in both cells, or, without them, replaces the input of the backward cell. Output state and cell state are variables.
 
-Output state and cell state are variables. Batch major, TensorFlow Lite looks for the output states of a bidirectional operator with
-merged outputs where they are not, beyond the first row of the batch; here they are each row's own.
+TensorFlow Lite 2.21 finds the steps of an auxiliary input by the input's depth, so here both must have one depth. Batch major, it looks
+for the output states of a bidirectional operator with merged outputs where they are not, beyond the first row of the batch; here they
+are each row's own.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/lstm.cc, unidirectional_sequence_lstm.cc, bidirectional_sequence_lstm.cc, lstm_eval.cc.
 """
@@ -76,10 +77,9 @@ def prepare_bidirectional(node: Node) -> Step:
     of = layout(node, input, node.options["time_major"])
     require_output(node)
     node.require(len(node.outputs) == 2 - merge, f"has {len(node.outputs)} outputs, expected {2 - merge}")
-    aux_depth = aux.shape[-1] if aux is not None and aux.shape else 0
     if aux is not None:
-        require_tensor(node, aux, ("float32",), (*input.shape[:2], aux_depth))
-    forward, backward = (read_cell(node, slots, of, aux_depth) for slots in (FORWARD, BACKWARD))
+        require_tensor(node, aux, ("float32",), input.shape)
+    forward, backward = (read_cell(node, slots, of) for slots in (FORWARD, BACKWARD))
     for size in ("units", "outputs"):
         sizes = getattr(forward, size), getattr(backward, size)
         node.require(sizes[0] == sizes[1], f"the forward cell has {sizes[0]} {size}, the backward cell {sizes[1]}, expected as many")
@@ -87,7 +87,6 @@ def prepare_bidirectional(node: Node) -> Step:
     node.require(with_weights == bool(backward.aux_weights), "one cell has weights for an auxiliary input, the other has none")
     node.require(aux is not None or not with_weights, f"input {AUX_INPUT} is left out, but the cells have weights for it")
     replaces = aux is not None and not with_weights
-    node.require(not replaces or aux_depth == of.depth, f"the auxiliary input has depth {aux_depth}, expected the input's, {of.depth}")
     aux_slot = AUX_INPUT if with_weights else None
     passes = (
         cell_pass(node, FORWARD, of, forward, 0, aux_slot),

@@ -44,18 +44,22 @@ class Slots:
 
     @property
     def recurrent(self) -> int:
+        """Of the first of R."""
         return self.weights + 4
 
     @property
     def peephole(self) -> int:
+        """Of the first of p."""
         return self.weights + 8
 
     @property
     def bias(self) -> int:
+        """Of the first bias."""
         return self.weights + 11
 
     @property
     def projection(self) -> int:
+        """Of P; its bias follows."""
         return self.weights + 15
 
 
@@ -109,8 +113,8 @@ class CellOperands:
         return self.layer_norm[gate - self.gates.start] if self.layer_norm else None
 
 
-def read_cell(node: Node, slots: Slots, of: Layout, aux_depth: int = 0) -> CellOperands:
-    """The cell whose tensors stand at these slots, after every check of them; aux_depth: of the auxiliary input.
+def read_cell(node: Node, slots: Slots, of: Layout) -> CellOperands:
+    """The cell whose tensors stand at these slots, after every check of them.
 
     Raises:
         ModelError: a tensor is missing, or its type or shape does not go with the others'.
@@ -141,11 +145,11 @@ def read_cell(node: Node, slots: Slots, of: Layout, aux_depth: int = 0) -> CellO
         node.require(first == INPUT_GATE or node.optional_input(slot) is None, f"input {slot} is of an input gate without weights")
     require_rank(node, cell.weights[-1], 2)
     require_rank(node, cell.recurrent[-1], 1 if slots.diagonal else 2, 2)
-    require_fit(node, cell, of, aux_depth)
+    require_fit(node, cell, of)
     return cell
 
 
-def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int) -> None:
+def require_fit(node: Node, cell: CellOperands, of: Layout) -> None:
     """Refuse tensors of a cell that do not go together."""
     integer, units, outputs = node.input(0).dtype == "int8", cell.units, cell.outputs
     weights_type = cell.weights[-1].dtype
@@ -155,7 +159,7 @@ def require_fit(node: Node, cell: CellOperands, of: Layout, aux_depth: int) -> N
     recurrent_type, recurrent = ("float32", (units,)) if cell.diagonal else (weights_type, (units, outputs))
     for group, dtype, shape in (
         (cell.weights, weights_type, (units, of.depth)),
-        (cell.aux_weights, weights_type, (units, aux_depth)),
+        (cell.aux_weights, weights_type, (units, of.depth)),
         (cell.recurrent, recurrent_type, recurrent),
         (cell.peephole, "int16" if integer else weights_type, (units,)),
         (cell.bias, bias_type, (units,)),

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
 from qcore.kernels.opdef import Array, Node, Operand
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
-from qcore.kernels.recurrent import Layout
+from qcore.kernels.recurrent import Layout, States
 from qcore.numerics.casting import float_to_int32
 from qcore.numerics.fixed_point import (
     DoubleRounding,
@@ -49,8 +49,8 @@ Int32 = NDArray[np.int32]
 
 GATE_INTEGER_BITS = 3
 GATE_SCALE = 2.0**-12
-CELL_POWERS = range(-30, 2)
-"""Powers of two that the cell state's scale may be, for the quotient to be a shift by 0 to 31."""
+LEAST_CELL_POWER = -30
+"""The least power of two that the cell state's scale may be: the quotient by 2**(30 + s) is a shift to the right."""
 
 TANH_POWERS = range(-15, -8)
 """Those with a tanh: 0 to 6 integer bits."""
@@ -74,14 +74,29 @@ class IntegerProduct:
 
 @dataclass(frozen=True, eq=False)
 class Peephole:
-    """``requantize(weights * cell)``; weights: int32[batch, units]."""
+    """``requantize(weights * cell)``.
+
+    TensorFlow Lite counts cells by the number of outputs here. Where a projection makes that less than the number of cells, the weights
+    of the first so many cells go over as many elements of the cell state, one after the other from the start of each row, or, where the
+    rows of the batch lie one behind the other, from the start of the batch. The remaining elements get none.
+
+    weights: int32[outputs].
+    by_row: False where they go over the whole batch.
+    """
 
     weights: Int32
+    by_row: bool
     requantize: Requantizer
 
     def __call__(self, cell: Int16) -> Int32:
         """Of int16[batch, units]."""
-        return self.requantize(self.weights * cell)
+        batch, units = cell.shape
+        runs = cell if self.by_row else cell.reshape(1, batch * units)
+        reached = runs.shape[1] // units * self.weights.size
+        added = np.zeros(runs.shape, np.int32)
+        products = runs[:, :reached].reshape(batch, self.weights.size) * self.weights
+        added[:, :reached] = self.requantize(products).reshape(len(runs), reached)
+        return added.reshape(batch, units)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +196,9 @@ class IntegerCell:
         """The input's products; there is no auxiliary input."""
         return saturated(self.input(x))
 
-    def step(self, contribution: Int16, output: Array, cell: Int16) -> tuple[Array, ...]:
+    def step(self, contribution: Int16, states: States) -> States:
         """The new output and cell state."""
+        output, cell = states
         totals = by_gate(saturated(contribution + self.recurrent(output)), 3 if self.input_gate is None else 4)
         forget = self.forget_gate(totals[-3], cell)
         admit = 32767 - forget if self.input_gate is None else self.input_gate(totals[0], cell)
@@ -203,7 +219,7 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
     node.require(not operands.diagonal, "recurrent weights of an int8 LSTM are diagonal, expected a matrix")
     node.require(operands.units > 0, "has no cells")
     input, state = node.input(0), operands.output_state
-    power = cell_power(node, operands.cell_state)
+    power = cell_power(node, operands.cell_state, of)
     coupled = INPUT_GATE not in operands.gates
     node.require(not coupled or power in TANH_POWERS, f"has no input gate, and a cell state of scale 2**{power}, whose tanh is undefined")
     biases = [np.zeros(operands.units, np.int32) if operands.layer_norm else bias.value for bias in operands.bias]
@@ -212,7 +228,7 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
     def gate(which: int) -> IntegerGate:
         peephole, layer_norm = operands.peephole_of(which), operands.layer_norm_of(which)
         return IntegerGate(
-            None if peephole is None else prepare_peephole(node, operands, of, peephole, power, gate_scale(node, operands, which)),
+            None if peephole is None else prepare_peephole(node, operands, of, peephole, gate_scale(node, operands, which)),
             None if layer_norm is None else prepare_layer_norm(layer_norm, operands.bias[which - operands.gates.start]),
             tanh_table(GATE_INTEGER_BITS) if which == CELL_GATE else logistic_table(GATE_INTEGER_BITS),
         )
@@ -231,11 +247,13 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
     )
 
 
-def cell_power(node: Node, cell_state: Operand) -> int:
-    """The power of two that is the cell state's scale."""
-    power = power_of_two(cell_state.scale)
-    if power is None or power not in CELL_POWERS:
-        raise node.error(f"'{cell_state.name}' has scale {cell_state.scale}, expected a power of two from 2**-30 to 2")
+def cell_power(node: Node, cell_state: Operand, of: Layout) -> int:
+    """The power of two that is the cell state's scale; LSTM, which makes a single step, takes none above 2**-9."""
+    power, greatest = power_of_two(cell_state.scale), -9 if of.time is None else 1
+    if power is None or not LEAST_CELL_POWER <= power <= greatest:
+        raise node.error(
+            f"'{cell_state.name}' has scale {cell_state.scale}, expected a power of two from 2**{LEAST_CELL_POWER} to 2**{greatest}"
+        )
     return power
 
 
@@ -262,21 +280,13 @@ def product(weights: Sequence[Operand], bias: Int32, scale: float, zero_point: i
     return IntegerProduct(packed, offset, DoubleRounding(np.repeat(multiplier, units), np.repeat(shift, units)))
 
 
-def prepare_peephole(node: Node, operands: CellOperands, of: Layout, weights: Operand, power: int, scale: float) -> Peephole:
-    """A gate's peephole.
-
-    TensorFlow Lite counts cells by the number of outputs here. Where a projection makes that less than the number of cells, the
-    weights of the first so many cells go over as many elements of the cell states, one after the other from the start of a row, or,
-    time major, from the start of the batch; the remaining elements get none.
-    """
-    batch, units, outputs = of.batch, operands.units, operands.outputs
+def prepare_peephole(node: Node, operands: CellOperands, of: Layout, weights: Operand, scale: float) -> Peephole:
+    """A gate's peephole; scale: of the gate's sum. The factor is taken in float64 and rounded to float32."""
+    units, outputs = operands.units, operands.outputs
     node.require(outputs <= units, f"has peepholes and more outputs, {outputs}, than cells, {units}")
-    rows = batch if of.time == 1 else 1
-    spread = np.zeros((rows, batch // rows * units), np.int32) if batch else np.zeros((0, units), np.int32)
-    used = batch // rows * outputs if batch else 0
-    spread[:, :used] = np.tile(weights.value[:outputs], used // outputs) if used else 0
-    factor = np.float32(2.0**power * weights.scale / np.float64(np.float32(scale)))
-    return Peephole(spread.reshape(batch, units), DoubleRounding(*quantize_multiplier(float(factor))))
+    power = cell_power(node, operands.cell_state, of)
+    factor = np.float32(2.0**power * weights.scale / np.float64(scale))
+    return Peephole(weights.value[:outputs].astype(np.int32), of.time == 1, DoubleRounding(*quantize_multiplier(float(factor))))
 
 
 def prepare_layer_norm(coefficients: Operand, bias: Operand) -> LayerNorm:
@@ -289,7 +299,7 @@ def prepare_layer_norm(coefficients: Operand, bias: Operand) -> LayerNorm:
 def prepare_output(node: Node, operands: CellOperands) -> IntegerOutput:
     """The hidden state's requantization and projection."""
     hidden, state, projection = node.intermediates[HIDDEN], operands.output_state, operands.projection
-    requantize = DoubleRounding(*quantize_multiplier(float(np.float32(2.0**-15 / hidden.scale * 2.0**-15))))
+    requantize = DoubleRounding(*quantize_multiplier(float(np.float32(2.0**-15 / np.float64(hidden.scale) * 2.0**-15))))
     if projection is None:
         return IntegerOutput(requantize, hidden.zero_point, None, 0, -128, 127)
     bias = np.zeros(1, np.int32) if operands.projection_bias is None else operands.projection_bias.value
@@ -301,7 +311,7 @@ def prepare_output(node: Node, operands: CellOperands) -> IntegerOutput:
 
 def quantized_clip(clip: float, operand: Operand) -> int:
     """A bound in an operand's steps, cut off; 0 for none."""
-    return int(min(np.float32(clip) / np.float32(operand.scale), np.float32(operand.type.quantized_max)))
+    return int(np.fmin(np.float32(clip) / np.float32(operand.scale), np.float32(operand.type.quantized_max))) if clip > 0 else 0
 
 
 @cache

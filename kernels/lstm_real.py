@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qcore.kernels.activation import logistic
 from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
 from qcore.kernels.opdef import Node, Operand
-from qcore.kernels.recurrent import Curve, Product, Real, activation_function, real_values_of, stacked_product
+from qcore.kernels.recurrent import Curve, Product, Real, States, activation_function, real_values_of, stacked_product
 
 LEAST_VARIANCE = np.float32(1e-8)
 
@@ -92,8 +92,9 @@ class RealCell:
             total += self.aux(aux)
         return total
 
-    def step(self, contribution: Real, output: Real, cell: Real) -> tuple[Real, ...]:
+    def step(self, contribution: Real, states: States) -> States:
         """The new output and cell state."""
+        output, cell = states
         totals = by_gate(contribution + self.recurrent(output), 3 if self.input_gate is None else 4)
         forget = self.forget_gate(totals[-3], cell)
         admit = np.float32(1) - forget if self.input_gate is None else self.input_gate(totals[0], cell)
@@ -163,7 +164,7 @@ def projection(node: Node, operands: CellOperands, asymmetric: bool) -> Projecti
 
 
 def clipped(x: Real, clip: np.float32) -> Real:
-    """x within [-clip, clip]; x where clip is 0."""
+    """The values within [-clip, clip]; as they are where clip is 0."""
     return np.clip(x, -clip, clip) if clip > 0 else x
 
 
@@ -172,4 +173,5 @@ def normalized(x: Real) -> Real:
     units = np.float32(x.shape[1])
     centred = x - x.sum(axis=1, keepdims=True) / units
     variance = (centred * centred).sum(axis=1, keepdims=True) / units
-    return centred * (np.float32(1) / np.sqrt(variance + LEAST_VARIANCE))
+    standard: Real = centred * (np.float32(1) / np.sqrt(variance + LEAST_VARIANCE))
+    return standard

@@ -54,6 +54,7 @@ class Operand:
     shape: concrete for inputs; for outputs what the file says, which ``prepare`` does not trust.
     constant: the value, decoded (int4 as int8), where it is known at plan time.
     blocks: its blockwise quantization, if it has that.
+    sparse: the file holds only some of the elements; the constant has them all.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Operand:
     constant: Array | None = None
     is_variable: bool = False
     blocks: Blocks | None = None
+    sparse: bool = False
 
     @property
     def type(self) -> ElementType:

@@ -7,7 +7,8 @@ on from one invoke to the next.
 Weights are [units, depth], several of them stacked one upon the other where they meet the same rows. Integer weights that meet float32
 rows are dynamic range (see ``hybrid``): each row is quantized to int8 by its own range.
 
-Source (TensorFlow Lite 2.21): tflite/kernels/internal/kernel_utils.cc#RnnBatchStep, kernels/internal/tensor_utils.h#ApplyActivationToVector.
+Source (TensorFlow Lite 2.21): tflite/kernels/internal/kernel_utils.cc#RnnBatchStep,
+kernels/internal/tensor_utils.h#ApplyActivationToVector.
 """
 
 from __future__ import annotations
@@ -32,27 +33,27 @@ Curve = Callable[[Real], Real]
 Product = Callable[[Real], Real]
 """From float32[rows, depth] to float32[rows, units]."""
 
+States = tuple[Array, ...]
+"""Each [batch, size]."""
+
 HYBRID = ("int8", "uint8")
 """Types of weights that meet float32 rows; uint8 holds int8 codes, as in files older than the type int8."""
 
 SCRATCH_PER_SUM = 32
-"""Bytes of temporary arrays for each element of what the inputs of all steps contribute."""
+"""Bytes of temporary arrays for each element of the inputs of all steps, of what they contribute, and for each row."""
 
 
 class Cell(Protocol):
-    """One step of a recurrence.
-
-    channels: how many values the input of one step contributes.
-    """
+    """One step of a recurrence."""
 
     @property
     def channels(self) -> int:
-        """Values that each row of the input contributes to its step."""
+        """How many values each row of the input contributes to its step."""
 
     def contribution(self, x: Array, aux: Array | None) -> Array:
         """What the inputs contribute to their steps, whatever the states: of [rows, depth], [rows, channels]."""
 
-    def step(self, contribution: Array, *states: Array) -> tuple[Array, ...]:
+    def step(self, contribution: Array, states: States) -> States:
         """The new states, the first of which is the output, of [batch, channels] and the states before."""
 
 
@@ -185,7 +186,7 @@ def sequence_step(node: Node, params: Params) -> Step:
         run,
         params,
         tuple(layout.output(size) for size in ([sum(sizes)] if params.merge_outputs else sizes)),
-        scratch=SCRATCH_PER_SUM * rows * (channels + layout.depth),
+        scratch=SCRATCH_PER_SUM * rows * (channels + layout.depth + 1),
         updates=tuple(slot for p in params.passes for slot in p.states),
     )
 
@@ -239,7 +240,7 @@ def run(p: Params, *inputs: Array) -> tuple[Array, ...]:
     return (*(p.layout.restore(output) for output in outputs), *states)
 
 
-def run_pass(p: Params, one: Pass, inputs: Sequence[Array]) -> tuple[Array, tuple[Array, ...]]:
+def run_pass(p: Params, one: Pass, inputs: Sequence[Array]) -> tuple[Array, States]:
     """One pass over the sequence: outputs [steps, batch, outputs], and the states at the end."""
     steps, batch = p.layout.steps, p.layout.batch
 
@@ -249,10 +250,10 @@ def run_pass(p: Params, one: Pass, inputs: Sequence[Array]) -> tuple[Array, tupl
 
     contributions = one.cell.contribution(rows(one.input), None if one.aux is None else rows(one.aux))
     contributions = contributions.reshape(steps, batch, one.cell.channels)
-    states: tuple[Array, ...] = tuple(inputs[slot].reshape(batch, size) for slot, size in zip(one.states, one.sizes, strict=True))
+    states: States = tuple(inputs[slot].reshape(batch, size) for slot, size in zip(one.states, one.sizes, strict=True))
     outputs = np.empty((steps, *states[0].shape), states[0].dtype)
     for _ in range(p.repeats):
         for t in reversed(range(steps)) if one.backward else range(steps):
-            states = one.cell.step(contributions[t], *states)
+            states = one.cell.step(contributions[t], states)
             outputs[t] = states[0]
     return outputs, states

@@ -17,6 +17,7 @@ from qcore.kernels import (
     conv,
     conv3d,
     conversion,
+    densify,
     depthwise,
     detection,
     division,
@@ -190,6 +191,7 @@ _ROWS = (
     matrix.MATRIX_DIAG,
     matrix.MATRIX_SET_DIAG,
     matrix.SPARSE_TO_DENSE,
+    densify.DENSIFY,
     matrix.DYNAMIC_UPDATE_SLICE,
     matrix.DILATE,
     # resizing

@@ -30,6 +30,7 @@ from qcore.kernels.recurrent import (
     Pass,
     Product,
     Real,
+    States,
     activation_function,
     layout,
     require_state,
@@ -68,8 +69,9 @@ class RnnCell:
             total += self.aux(aux)
         return total
 
-    def step(self, contribution: Real, hidden: Real) -> tuple[Real, ...]:
+    def step(self, contribution: Real, states: States) -> States:
         """The output, which is the new hidden state."""
+        (hidden,) = states
         return (self.activation(contribution + self.recurrent(hidden)),)
 
 

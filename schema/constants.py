@@ -12,37 +12,47 @@ from qcore.errors import InputError, ModelError, UnsupportedError
 from qcore.model import Tensor
 from qcore.numerics.dtypes import ElementType, element_type
 from qcore.numerics.packing import pack, unpack
+from qcore.schema.sparsity import make_dense, stored_elements
 from qcore.schema.strings import join_strings, split_strings
 
+DENSE_LIMIT = 2**30
+"""Bytes that a sparse constant may take when it is made dense, where the caller does not say."""
 
-def constant(tensor: Tensor) -> NDArray[Any] | None:
+
+def constant(tensor: Tensor, dense_limit: int = DENSE_LIMIT) -> NDArray[Any] | None:
     """The values of a constant tensor.
 
     Args:
         tensor: of any model, also one built or edited by hand.
+        dense_limit: bytes that a sparse constant may take when it is made dense; a small file can ask for any number.
 
     Returns:
-        storage type[shape], read-only: a view of the tensor's buffer where elements take whole bytes and lie at an address that
-        suits them, else a new array; int4, uint4 and int2 as int8 or uint8, strings as an object array of bytes.
+        storage type[shape], read-only: a view of the tensor's buffer where it holds all elements, these take whole bytes and lie at
+        an address that suits them, else a new array; int4, uint4 and int2 as int8 or uint8, strings as an object array of bytes.
         None for a tensor that is no constant.
 
     Raises:
-        ModelError: the buffer is shorter than the shape asks for, or no strings.
-        UnsupportedError: the constant is sparse, or of a type that has no values.
+        ModelError: the buffer is shorter than the shape asks for, or no strings; or the sparsity is damaged, or takes too much memory.
+        UnsupportedError: the constant is of a type that has no values, or of sparse strings.
     """
     data = tensor.buffer.data
     if data is None:
         return None
-    if tensor.sparsity is not None:
-        raise UnsupportedError(f"tensor {tensor.name!r}: a sparse constant; it must be made dense before its values can be had")
-    dtype = element_type(tensor.dtype)
-    count = prod(tensor.shape)
+    where, dtype, sparsity = f"tensor {tensor.name!r}", element_type(tensor.dtype), tensor.sparsity
+    count = prod(tensor.shape) if sparsity is None else stored_elements(sparsity, tensor.shape, where)
     if dtype.name == "string":
-        values = split_strings(data, f"tensor {tensor.name!r}")
+        if sparsity is not None:
+            raise UnsupportedError(f"{where}: a sparse constant of strings")
+        values = split_strings(data, where)
     else:
         values = _numbers(data[: (count * dtype.bits + 7) // 8], dtype, count)
     if values.size != count:
-        raise ModelError(f"tensor {tensor.name!r}: its buffer holds {values.size} elements, its shape {tensor.shape} asks for {count}")
+        raise ModelError(f"{where}: its buffer holds {values.size} elements, its shape {tensor.shape} asks for {count}")
+    if sparsity is not None:
+        needed = prod(tensor.shape) * values.itemsize
+        if needed > dense_limit:
+            raise ModelError(f"{where}: a sparse constant of {needed} bytes when made dense, more than the limit of {dense_limit}")
+        values = make_dense(values, sparsity, tensor.shape)
     values = values.reshape(tensor.shape)
     values.flags.writeable = False
     return values

@@ -12,6 +12,7 @@ Source: TACO's level formats (Kjolstad et al., "The Tensor Algebra Compiler", 20
 from __future__ import annotations
 
 import reprlib
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,39 @@ def stored_elements(sparsity: Table, shape: tuple[int, ...], where: str) -> int:
     return count
 
 
+def make_dense(values: NDArray[Any], sparsity: Table, shape: tuple[int, ...]) -> NDArray[Any]:
+    """All elements of a sparse tensor; those that are not stored are 0.
+
+    Args:
+        values: storage type[stored_elements], in the order in which they are stored.
+        sparsity: a SparsityParameters table that ``stored_elements`` has checked.
+        shape: the tensor's.
+
+    Source: ``tflite/kernels/internal/utils/sparsity_format_converter.cc#FormatConverter::SparseToDense``.
+    """
+    dense = np.zeros(prod(shape), values.dtype)
+    if dense.size:
+        dense[_positions(sparsity, shape)] = values
+    return dense.reshape(shape)
+
+
+def _positions(sparsity: Table, shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Where each stored element stands in the tensor, in row-major order; level by level, the places so far each lead to more."""
+    steps = [prod(shape[dimension + 1 :]) for dimension in range(len(shape))]
+    sizes, blocks = _expanded_sizes(sparsity, shape, ""), _integers(sparsity, "block_map").tolist()
+    for block, outer in enumerate(blocks, start=len(shape)):
+        steps.append(steps[outer])
+        steps[outer] *= sizes[block]
+    positions = np.zeros(1, np.int64)
+    for dimension, metadata in zip(_integers(sparsity, "traversal_order").tolist(), value_of(sparsity, "dim_metadata") or [], strict=True):
+        if value_of(metadata, "format") == "DENSE":
+            positions = np.add.outer(positions, np.arange(sizes[dimension]) * steps[dimension]).reshape(-1)
+        else:
+            segments, indices = _runs(metadata)
+            positions = np.repeat(positions, np.diff(segments)) + indices * steps[dimension]
+    return positions
+
+
 def _expanded_sizes(sparsity: Table, shape: tuple[int, ...], where: str) -> list[int]:
     """Sizes of the outer dimensions in blocks, then of the blocks' own dimensions."""
     rank = len(shape)
@@ -65,8 +99,8 @@ def _expanded_sizes(sparsity: Table, shape: tuple[int, ...], where: str) -> list
     if len(set(blocks)) != len(blocks) or any(not 0 <= dimension < rank for dimension in blocks):
         raise ModelError(f"{where}, sparsity: block map {reprlib.repr(blocks)}, expected different dimensions of {rank}")
     sizes = [*shape, *(0 for _ in blocks)]
-    for level, outer in enumerate(blocks, start=rank):
-        block_size = value_of(levels[level], "dense_size")
+    for level in range(rank, len(order)):
+        outer, block_size = blocks[order[level] - rank], value_of(levels[level], "dense_size")
         if block_size <= 0 or shape[outer] % block_size:
             raise ModelError(f"{where}, sparsity: blocks of {block_size} do not divide dimension {outer} of size {shape[outer]}")
         sizes[order[level]] = block_size
@@ -75,7 +109,7 @@ def _expanded_sizes(sparsity: Table, shape: tuple[int, ...], where: str) -> list
 
 
 def _compressed(metadata: Table, places: int, size: int, where: str) -> int:
-    segments, indices = (_indices(value_of(metadata, name)) for name in ("array_segments", "array_indices"))
+    segments, indices = _runs(metadata)
     if len(segments) != places + 1 or segments[0] != 0 or np.any(segments[1:] < segments[:-1]) or segments[-1] != len(indices):
         raise ModelError(f"{where}: expected {places + 1} segments that rise from 0 to the number of indices ({len(indices)})")
     if len(indices) and not 0 <= indices.min() <= indices.max() < size:
@@ -83,11 +117,17 @@ def _compressed(metadata: Table, places: int, size: int, where: str) -> int:
     return len(indices)
 
 
-def _indices(vector: Table | None) -> NDArray[Any]:
-    return np.zeros(0, np.int64) if vector is None else _integers(vector, "values")
+def _runs(metadata: Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The segments and the indices of a compressed level."""
+
+    def integers(name: str) -> NDArray[np.int64]:
+        vector = value_of(metadata, name)
+        return np.zeros(0, np.int64) if vector is None else _integers(vector, "values")
+
+    return integers("array_segments"), integers("array_indices")
 
 
-def _integers(table: Table, field: str) -> NDArray[Any]:
+def _integers(table: Table, field: str) -> NDArray[np.int64]:
     """A vector of integers, empty where there is none; wide enough that differences do not wrap."""
     values = value_of(table, field)
     return np.zeros(0, np.int64) if values is None else np.asarray(values).astype(np.int64)

@@ -121,7 +121,8 @@ class Planner:
         """
         constants, shapes = self.known_tensors(input_shapes)
         operators: list[PlannedOperator] = []
-        computed = sum(bytes_of(self.graph.tensors[i], shapes[i]) for i in shapes if self.graph.tensors[i].is_variable)
+        made = {i for i in shapes if self.graph.tensors[i].is_variable or self.graph.tensors[i].sparsity is not None}
+        computed = sum(bytes_of(self.graph.tensors[i], shapes[i]) for i in made)
         scratch = 0
         for position, operator in enumerate(self.graph.operators):
             planned = self.look_up(position, operator)
@@ -147,14 +148,16 @@ class Planner:
         used = {i for operator in self.graph.operators for i in operator.inputs} | {*self.graph.inputs, *self.graph.outputs}
         constants: dict[int, Array] = {}
         shapes: dict[int, Shape] = {}
+        room = self.settings.memory_limit
         for i in sorted(used - {OPTIONAL}):
             tensor = self.graph.tensors[i]
             if tensor.external_buffer:
                 raise UnsupportedError(f"tensor {i} '{tensor.name}': its values are in a file of their own, which qcore does not read")
             if tensor.is_variable:
                 shapes[i] = tensor.shape
-            elif (value := constant(tensor)) is not None:
+            elif (value := constant(tensor, room)) is not None:
                 constants[i], shapes[i] = value, value.shape
+                room -= value.nbytes if tensor.sparsity else 0
         for i in self.graph.inputs:
             if i not in constants:
                 shapes[i] = input_shapes.get(i, self.graph.tensors[i].shape)
@@ -178,7 +181,7 @@ class Planner:
 
         def operand(i: int, shape: Shape, value: Array | None) -> Operand:
             t = tensors[i]
-            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable, self.blocks(t))
+            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable, self.blocks(t), t.sparsity is not None)
 
         options = operator.options or default_options(operator.code.name)
         return Node(

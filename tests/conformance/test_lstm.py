@@ -96,7 +96,8 @@ def test_integer_cells(name: str, seed: int) -> None:
     shape = random_shape(rng)
     if shape.peephole and shape.output_size > shape.units:
         shape = CellShape(shape.depth, shape.units)
-    low, high = (-18, -5) if not shape.coupled else (-15, -8)
+    # TensorFlow Lite has no tanh for other cell states, and the LSTM operator refuses the greater ones, but goes on with garbage.
+    low, high = (-15 if shape.coupled else -18), (-8 if shape.coupled or name == "LSTM" else 0)
     scales = IntegerScales(
         (10 ** rng.uniform(-3, -1), pick(rng, -128, 0, 127)),
         (10 ** rng.uniform(-3, -2), pick(rng, -128, 0, 127)),
@@ -122,20 +123,19 @@ def test_bidirectional(auxiliary: str, dtype: str, seed: int) -> None:
     matrix, bias = real_weights(rng, dtype), real_weights(rng)
     shape = random_shape(rng)
     shapes = [shape, CellShape(shape.depth, shape.units, shape.outputs, coupled=bool(rng.integers(2)), peephole=bool(rng.integers(2)))]
-    aux_depth = shape.depth if auxiliary == "replaces" else 7
 
     def of(depth: int) -> tuple[int, ...]:
         return (steps, batch, depth) if time_major else (batch, steps, depth)
 
     def aux_weights(cell: CellShape) -> list[T | None]:
         with_weights = auxiliary == "weights"
-        return [matrix((cell.units, aux_depth)) if with_weights and not (cell.coupled and i == 0) else None for i in range(4)]
+        return [matrix((cell.units, cell.depth)) if with_weights and not (cell.coupled and i == 0) else None for i in range(4)]
 
     tensors = [
         T("float32", of(shape.depth)),
         *(t for s in shapes for t in cell_inputs(s, matrix, matrix, bias)),
         *(t for s in shapes for t in (state("float32", batch, s.output_size), state("float32", batch, s.units))),
-        None if auxiliary == "none" else T("float32", of(aux_depth)),
+        None if auxiliary == "none" else T("float32", of(shape.depth)),
         *(t for s in shapes for t in aux_weights(s)),
     ]
     sizes = [2 * shape.output_size] if merge else [shape.output_size] * 2
@@ -153,7 +153,9 @@ def test_basic_kernel(dtype: str, seed: int) -> None:
         row, cell = (lambda size: T("float32", (batch, size))), (lambda size: T("float32", (batch, size)))
     else:
         scale = 10 ** rng.uniform(-5, -3)
-        weights = T("uint8", (4 * units, depth + units), scale * 128, pick(rng, 0, 120, 255), value=rng.integers(0, 256, (4 * units, depth + units)))
+        weights = T(
+            "uint8", (4 * units, depth + units), scale * 128, pick(rng, 0, 120, 255), value=rng.integers(0, 256, (4 * units, depth + units))
+        )
         bias = T("int32", (4 * units,), scale, value=rng.integers(-20000, 20000, 4 * units))
         row, cell = (lambda size: T("uint8", (batch, size), 1 / 128, 128)), (lambda size: T("int16", (batch, size), 2.0**-11))
     totals = T("float32", (batch, 4 * units)) if dtype == "float32" else T("int16", (batch, 4 * units), 2.0**-12)

@@ -154,3 +154,8 @@ def with_intermediates(model: Model, quantizations: Sequence[tuple[float, int] |
         operator.intermediates.append(len(graph.tensors))
         graph.tensors.append(Tensor(f"intermediate{len(graph.tensors)}", "int16", (1,), model.buffers[0], quantization=q))
     return model
+
+
+def rnn_cell(depth: int, units: int, batch: int, matrix: Weights, bias: Weights) -> list[T | None]:
+    """The four tensors from the weights to the hidden state."""
+    return [matrix((units, depth)), matrix((units, units)), bias((units,)), state("float32", batch, units)]

@@ -114,9 +114,20 @@ def test_a_tensor_that_is_computed_has_no_values() -> None:
     assert constant(_tensor("int8", (2,), None)) is None
 
 
-def test_sparse_constants_and_types_without_values_are_not_supported(rich_model: Model) -> None:
-    with pytest.raises(UnsupportedError, match="^tensor 'sparse': a sparse constant"):
-        constant(rich_model.tensor("sparse"))
+def test_a_sparse_constant_is_made_dense_within_a_limit(rich_model: Model) -> None:
+    """2x2 blocks at either end of the diagonal."""
+    tensor = rich_model.tensor("sparse")
+    values = constant(tensor, 16)
+    assert values is not None
+    assert values.tolist() == [[0, 1, 0, 0], [2, 3, 0, 0], [0, 0, 4, 5], [0, 0, 6, 7]]
+    with pytest.raises(ModelError, match="^tensor 'sparse': a sparse constant of 16 bytes when made dense, more than the limit of 15"):
+        constant(tensor, 15)
+    tensor.dtype = "string"
+    with pytest.raises(UnsupportedError, match="^tensor 'sparse': a sparse constant of strings"):
+        constant(tensor)
+
+
+def test_types_without_values_are_not_supported() -> None:
     with pytest.raises(UnsupportedError, match="^constants of type resource have no values"):
         constant(_tensor("resource", (1,), np.zeros(4, np.uint8)))
 

@@ -10,7 +10,7 @@ import pytest
 
 from qcore.errors import ModelError
 from qcore.model import Model, Table
-from qcore.schema.sparsity import stored_elements
+from qcore.schema.sparsity import make_dense, stored_elements
 
 
 def _parameters(order: list[int] | None, blocks: list[int] | None, *levels: dict[str, Any]) -> Table:
@@ -72,6 +72,32 @@ def test_stored_elements_are_counted(parameters: Table, shape: tuple[int, ...], 
 def test_what_does_not_fit_is_refused(parameters: Table, shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ModelError, match=f"^{re.escape(message)}"):
         stored_elements(parameters, shape, "t")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wanted"),
+    [
+        (_parameters([0, 1], None, _dense(2), _compressed([0, 1, 3], [2, 0, 3])), [[0, 0, 1, 0], [2, 0, 0, 3]]),
+        (_parameters([1, 0], None, _dense(4), _compressed([0, 1, 1, 1, 2], [1, 0])), [[0, 0, 0, 2], [1, 0, 0, 0]]),
+        (_parameters([0, 1], None, _compressed([0, 1], [1]), _compressed([0, 2], [0, 3])), [[0, 0, 0, 0], [1, 0, 0, 2]]),
+        (_parameters([0, 1], None, _compressed([0, 1], [1]), _dense(4)), [[0, 0, 0, 0], [1, 2, 3, 4]]),
+        (_parameters([1, 0], None, _dense(4), _dense(2)), [[1, 3, 5, 7], [2, 4, 6, 8]]),
+        (_parameters([0, 1, 2], [1], _dense(2), _compressed([0, 1, 2], [1, 0]), _dense(2)), [[0, 0, 1, 2], [3, 4, 0, 0]]),
+        (_parameters([0, 1, 2, 3], [0, 1], _dense(1), _compressed([0, 1], [1]), _dense(2), _dense(2)), [[0, 0, 1, 2], [0, 0, 3, 4]]),
+        (_parameters([0, 1, 3, 2], [0, 1], _dense(1), _compressed([0, 1], [1]), _dense(2), _dense(2)), [[0, 0, 1, 3], [0, 0, 2, 4]]),
+        (_parameters([0, 1, 3, 2], [0, 1], _dense(1), _dense(1), _dense(4), _dense(2)), [[1, 3, 5, 7], [2, 4, 6, 8]]),
+    ],
+)
+def test_stored_elements_stand_where_the_levels_say(parameters: Table, wanted: list[list[int]]) -> None:
+    """1, 2, ... in the order in which they are stored, in a 2x4 matrix."""
+    count = stored_elements(parameters, (2, 4), "t")
+    assert make_dense(np.arange(1, count + 1), parameters, (2, 4)).tolist() == wanted
+
+
+def test_a_tensor_without_elements_stays_so() -> None:
+    parameters = _parameters([0, 1], None, _dense(2**30), _dense(0))
+    assert stored_elements(parameters, (2**30, 0), "t") == 0
+    assert make_dense(np.zeros(0), parameters, (2**30, 0)).shape == (2**30, 0)
 
 
 def test_a_buffer_too_short_for_its_stored_elements_is_refused(rich_model: Model) -> None:
