@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 
 from qcore.errors import InputError, UnsupportedError
-from qcore.kernels.opdef import Arithmetic, Array
+from qcore.kernels.opdef import Arithmetic, Array, OpDef
 from qcore.model import Model
 from qcore.runtime.details import tensor_details
 from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings
@@ -56,6 +56,7 @@ class Interpreter:
         engine: "auto" or "reference" (NumPy).
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
         loop_limit: iterations after which a loop of the graph is refused.
+        custom_ops: your own operators by custom code; see docs/custom-operators.md.
         experimental_delegates: accepted where empty.
 
     Raises:
@@ -75,6 +76,7 @@ class Interpreter:
         engine: str = "auto",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         loop_limit: int = DEFAULT_LOOP_LIMIT,
+        custom_ops: Mapping[str, OpDef] | None = None,
     ):
         if (model_path is None) == (model_content is None):
             raise InputError("Interpreter: give either model_path or model_content")
@@ -93,7 +95,8 @@ class Interpreter:
             self.model = source
         else:
             self.model = load(source)  # type: ignore[arg-type]
-        self._session = Session(self.model, Settings(arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit))
+        settings = Settings(arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit, custom_ops or {})
+        self._session = Session(self.model, settings)
 
     def allocate_tensors(self) -> None:
         """Plan every operator for the present input shapes, and take the memory.

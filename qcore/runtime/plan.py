@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,12 +35,14 @@ class Settings:
 
     memory_limit: bytes that tensors and the temporaries of one kernel may take together, constants of the file not counted.
     loop_limit: most iterations of one loop of the graph.
+    custom_ops: the caller's own operators by custom code; they go before qcore's.
     """
 
     arithmetic: Arithmetic = "reference"
     preserve_all_tensors: bool = False
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     loop_limit: int = DEFAULT_LOOP_LIMIT
+    custom_ops: Mapping[str, OpDef] = field(default_factory=dict)
 
 
 @dataclass
@@ -167,7 +169,8 @@ class Planner:
         """The operator's definition and how messages name it."""
         output = next((f", output '{self.graph.tensors[o].name}'" for o in operator.outputs if o != OPTIONAL), "")
         where = f"{operator.name} (op {position}{output})"
-        definition = look_up(operator.code)
+        own = self.settings.custom_ops.get(operator.code.custom_code or "") if operator.code.name == "CUSTOM" else None
+        definition = own or look_up(operator.code)
         if definition is None:
             raise UnsupportedError(f"{where}: qcore does not have this operator")
         if OPTIONAL in operator.outputs:
