@@ -83,8 +83,10 @@ def prepare_bidirectional(node: Node) -> Step:
     for size in ("units", "outputs"):
         sizes = getattr(forward, size), getattr(backward, size)
         node.require(sizes[0] == sizes[1], f"the forward cell has {sizes[0]} {size}, the backward cell {sizes[1]}, expected as many")
-    with_weights = bool(forward.aux_weights)
-    node.require(with_weights == bool(backward.aux_weights), "one cell has weights for an auxiliary input, the other has none")
+    with_weights = forward.gates[-1].aux_weights is not None
+    node.require(
+        with_weights == (backward.gates[-1].aux_weights is not None), "one cell has weights for an auxiliary input, the other has none"
+    )
     node.require(aux is not None or not with_weights, f"input {AUX_INPUT} is left out, but the cells have weights for it")
     replaces = aux is not None and not with_weights
     aux_slot = AUX_INPUT if with_weights else None

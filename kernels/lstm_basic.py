@@ -8,7 +8,8 @@ Previous output and state are inputs; the operator gives both anew and also writ
 are temporary: the rows that are multiplied, and the totals.
 
 Quantized, input and output are uint8 with scale 1/128 and zero point 128, the state is int16 with scale 2**-11 and totals become int16
-with scale 2**-12. All further steps are 16-bit fixed-point arithmetic (qcore.numerics.fixed_point_functions).
+with scale 2**-12; their second rounding has its ties go up, since TensorFlow Lite has only its optimized product here. All further steps
+are 16-bit fixed-point arithmetic (qcore.numerics.fixed_point_functions).
 
 Source (TensorFlow Lite 2.21): tflite/kernels/lstm.cc#basic, kernels/internal/optimized/optimized_ops.h#LstmCell.
 """
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.activation import logistic, tanh
 from qcore.kernels.common import require_rank
-from qcore.kernels.lstm_cell import by_gate
+from qcore.kernels.lstm_cell import GATES, by_gate
 from qcore.kernels.opdef import Array, Node, Operand, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.recurrent import Real, require_tensor
@@ -49,7 +50,10 @@ TYPES = {
 
 @dataclass(frozen=True, eq=False)
 class QuantizedParams:
-    """The packed weights, the totals of zeros int32[4 * units], and what follows the sums."""
+    """The packed weights, and what makes totals of their products.
+
+    offset: int64[4 * units], the bias and what the zero point of the rows takes off.
+    """
 
     weights: PackedFilter
     offset: NDArray[np.int64]
@@ -67,10 +71,10 @@ def prepare_basic(node: Node) -> Step:
     require_rank(node, input, 2)
     require_rank(node, previous, 2)
     (batch, depth), units = input.shape, previous.shape[1]
-    shapes = ((batch, units), (batch, units), (batch, depth + units), (batch, 4 * units))
+    shapes = ((batch, units), (batch, units), (batch, depth + units), (batch, GATES * units))
     require_tensor(node, previous, (types[1],), shapes[0])
-    require_tensor(node, weights, (types[2],), (4 * units, depth + units))
-    require_tensor(node, bias, (types[3],), (4 * units,))
+    require_tensor(node, weights, (types[2],), (GATES * units, depth + units))
+    require_tensor(node, bias, (types[3],), (GATES * units,))
     require_tensor(node, state, (types[4],), shapes[1])
     for output, dtype in zip(node.outputs, (types[1], types[4], types[0], types[4]), strict=True):
         node.require(output.dtype == dtype, f"'{output.name}' is {output.dtype}, expected {dtype}")
@@ -96,7 +100,7 @@ def real(_: None, x: Real, previous: Real, weights: Real, bias: Real, state: Rea
     """float32[batch, depth] to four outputs, then output and state again."""
     rows = np.concatenate([x, previous], axis=1)
     totals = rows @ weights.T + bias
-    admit, candidate, forget, output = by_gate(totals, 4)
+    admit, candidate, forget, output = by_gate(totals, GATES)
     state = logistic(admit) * tanh(candidate) + logistic(forget) * state
     activation = logistic(output) * tanh(state)
     return activation, state, rows, totals, activation, state
@@ -114,7 +118,7 @@ def quantized(p: QuantizedParams, x: Array, previous: Array, weights: Array, bia
 
     rows = np.concatenate([x, previous], axis=1)
     totals = p.totals(p.weights.product(rows) + p.offset, None)
-    admit, candidate, forget, output = by_gate(totals, 4)
+    admit, candidate, forget, output = by_gate(totals, GATES)
     added = width.scale_down(width.multiply(logistic(admit), tanh(candidate)), 4)
     total = added + width.multiply(logistic(forget), state.astype(np.int64))
     new_state = total.clip(-(1 << 15), (1 << 15) - 1)

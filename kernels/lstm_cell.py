@@ -21,7 +21,12 @@ from qcore.kernels.common import require_rank
 from qcore.kernels.opdef import Array, Node, Operand
 from qcore.kernels.recurrent import HYBRID, Layout, require_state, require_tensor
 
-INPUT_GATE, FORGET_GATE, CELL_GATE, OUTPUT_GATE = range(4)
+INPUT_GATE, FORGET_GATE, CELL_GATE, OUTPUT_GATE = range(-4, 0)
+"""Gates by their place from the end, since the input gate may be missing."""
+
+GATES = 4
+PEEPHOLES = {INPUT_GATE: 0, FORGET_GATE: 1, OUTPUT_GATE: 2}
+"""Where a gate's peephole weights stand among all of them."""
 
 
 @dataclass(frozen=True)
@@ -64,53 +69,58 @@ class Slots:
 
 
 @dataclass(frozen=True)
+class GateOperands:
+    """The tensors of one gate; None for what it does without.
+
+    which: INPUT_GATE, FORGET_GATE, CELL_GATE or OUTPUT_GATE.
+    """
+
+    which: int
+    weights: Operand
+    aux_weights: Operand | None
+    recurrent: Operand
+    peephole: Operand | None
+    bias: Operand
+    layer_norm: Operand | None
+
+
+@dataclass(frozen=True)
 class CellOperands:
     """The tensors of a cell, which fit together.
 
-    Tuples hold one for each gate, without the input gate where it is coupled; peephole has none for the candidate. They are empty where
-    the cell does without.
+    gates: in order, without the input gate where it is coupled.
     """
 
-    weights: tuple[Operand, ...]
-    aux_weights: tuple[Operand, ...]
-    recurrent: tuple[Operand, ...]
-    peephole: tuple[Operand, ...]
-    bias: tuple[Operand, ...]
-    layer_norm: tuple[Operand, ...]
+    gates: tuple[GateOperands, ...]
     projection: Operand | None
     projection_bias: Operand | None
     output_state: Operand
     cell_state: Operand
 
     @property
-    def gates(self) -> range:
-        """The gates that have tensors."""
-        return range(4 - len(self.weights), 4)
+    def coupled(self) -> bool:
+        """It has no input gate of its own."""
+        return len(self.gates) < GATES
 
     @property
     def units(self) -> int:
         """Values of the cell state."""
-        return self.weights[-1].shape[0]
+        return self.gates[-1].weights.shape[0]
 
     @property
     def outputs(self) -> int:
         """Values of the output."""
-        return self.recurrent[-1].shape[-1]
+        return self.gates[-1].recurrent.shape[-1]
 
     @property
     def diagonal(self) -> bool:
         """Recurrent weights are diagonal."""
-        return self.recurrent[-1].rank == 1
+        return self.gates[-1].recurrent.rank == 1
 
-    def peephole_of(self, gate: int) -> Operand | None:
-        """A gate's peephole weights."""
-        if not self.peephole or gate == CELL_GATE:
-            return None
-        return self.peephole[-1 if gate == OUTPUT_GATE else gate - self.gates.start]
-
-    def layer_norm_of(self, gate: int) -> Operand | None:
-        """A gate's coefficients of layer normalization."""
-        return self.layer_norm[gate - self.gates.start] if self.layer_norm else None
+    @property
+    def normalizes(self) -> bool:
+        """It has layer normalization."""
+        return self.gates[-1].layer_norm is not None
 
 
 def read_cell(node: Node, slots: Slots, of: Layout) -> CellOperands:
@@ -119,56 +129,61 @@ def read_cell(node: Node, slots: Slots, of: Layout) -> CellOperands:
     Raises:
         ModelError: a tensor is missing, or its type or shape does not go with the others'.
     """
-    first = INPUT_GATE if node.optional_input(slots.weights) is not None else FORGET_GATE
-
-    def every(slot: int) -> tuple[Operand, ...]:
-        return tuple(node.input(slot + gate) for gate in range(first, 4))
-
-    def all_or_none(slot: int | None, count: int = 4) -> tuple[Operand, ...]:
-        if slot is None or all(node.optional_input(slot + i) is None for i in range(count)):
-            return ()
-        return tuple(node.input(slot + i) for i in range(first, count))
-
+    coupled = node.optional_input(slots.weights) is None
+    for slot in (slots.recurrent, slots.bias):
+        node.require(not coupled or node.optional_input(slot) is None, f"input {slot} is of an input gate without weights")
     cell = CellOperands(
-        every(slots.weights),
-        all_or_none(slots.aux_weights),
-        every(slots.recurrent),
-        all_or_none(slots.peephole, 3),
-        every(slots.bias),
-        all_or_none(slots.layer_norm),
+        tuple(read_gate(node, slots, which) for which in range(FORGET_GATE if coupled else INPUT_GATE, 0)),
         node.optional_input(slots.projection),
         node.optional_input(slots.projection + 1),
         node.input(slots.output_state),
         node.input(slots.cell_state),
     )
-    for slot in (slots.recurrent, slots.bias):
-        node.require(first == INPUT_GATE or node.optional_input(slot) is None, f"input {slot} is of an input gate without weights")
-    require_rank(node, cell.weights[-1], 2)
-    require_rank(node, cell.recurrent[-1], 1 if slots.diagonal else 2, 2)
+    require_rank(node, cell.gates[-1].weights, 2)
+    require_rank(node, cell.gates[-1].recurrent, 1 if slots.diagonal else 2, 2)
     require_fit(node, cell, of)
     return cell
 
 
+def read_gate(node: Node, slots: Slots, which: int) -> GateOperands:
+    """The tensors of one gate."""
+
+    def of_all_or_none(first: int | None, place: int | None, count: int) -> Operand | None:
+        absent = first is None or all(node.optional_input(first + i) is None for i in range(count))
+        return None if first is None or place is None or absent else node.input(first + place)
+
+    place = which + GATES
+    return GateOperands(
+        which,
+        node.input(slots.weights + place),
+        of_all_or_none(slots.aux_weights, place, GATES),
+        node.input(slots.recurrent + place),
+        of_all_or_none(slots.peephole, PEEPHOLES.get(which), len(PEEPHOLES)),
+        node.input(slots.bias + place),
+        of_all_or_none(slots.layer_norm, place, GATES),
+    )
+
+
 def require_fit(node: Node, cell: CellOperands, of: Layout) -> None:
     """Refuse tensors of a cell that do not go together."""
-    integer, units, outputs = node.input(0).dtype == "int8", cell.units, cell.outputs
-    weights_type = cell.weights[-1].dtype
+    integer, units, outputs, weights = node.input(0).dtype == "int8", cell.units, cell.outputs, cell.gates[-1].weights
     types = ("int8",) if integer else ("float32", *HYBRID)
-    node.require(weights_type in types, f"'{cell.weights[-1].name}' is {weights_type}, expected {' or '.join(types)}")
+    node.require(weights.dtype in types, f"'{weights.name}' is {weights.dtype}, expected {' or '.join(types)}")
     bias_type = "int32" if integer else "float32"
-    recurrent_type, recurrent = ("float32", (units,)) if cell.diagonal else (weights_type, (units, outputs))
-    for group, dtype, shape in (
-        (cell.weights, weights_type, (units, of.depth)),
-        (cell.aux_weights, weights_type, (units, of.depth)),
-        (cell.recurrent, recurrent_type, recurrent),
-        (cell.peephole, "int16" if integer else weights_type, (units,)),
-        (cell.bias, bias_type, (units,)),
-        (cell.layer_norm, "int16" if integer else "float32", (units,)),
-    ):
-        for operand in group:
-            require_tensor(node, operand, (dtype,), shape)
+    for gate in cell.gates:
+        recurrent = ("float32", (units,)) if cell.diagonal else (weights.dtype, (units, outputs))
+        for operand, dtype, shape in (
+            (gate.weights, weights.dtype, (units, of.depth)),
+            (gate.aux_weights, weights.dtype, (units, of.depth)),
+            (gate.recurrent, *recurrent),
+            (gate.peephole, "int16" if integer else weights.dtype, (units,)),
+            (gate.bias, bias_type, (units,)),
+            (gate.layer_norm, "int16" if integer else "float32", (units,)),
+        ):
+            if operand is not None:
+                require_tensor(node, operand, (dtype,), shape)
     if cell.projection is not None:
-        require_tensor(node, cell.projection, (weights_type,), (outputs, units))
+        require_tensor(node, cell.projection, (weights.dtype,), (outputs, units))
     else:
         node.require(outputs == units, f"has {units} cells and {outputs} outputs, but no projection")
     if cell.projection_bias is not None:

@@ -1,6 +1,6 @@
 """The LSTM cell of integers: int8 input and output, int16 gates and cell state.
 
-See ``lstm_cell`` for what it computes; the activations are those of ``tanh``. Every sum of products is taken in int32, which wraps, and
+See ``lstm_cell`` for what it computes; the activation is always tanh. Every sum of products is taken in int32, which wraps, and
 requantized on its own: the input's to the gate's scale, saturating to int16, then the output state's is added, and what the peephole
 contributes, saturating each time. Without layer normalization a gate's scale is 2**-12, with it that of the operator's intermediate
 tensor 0 to 3. Gates become int16 in units of 2**-15. The cell state has a scale 2**s:
@@ -28,7 +28,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
+from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, GATES, INPUT_GATE, OUTPUT_GATE, CellOperands, GateOperands, by_gate
 from qcore.kernels.opdef import Array, Node, Operand
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.recurrent import Layout, States
@@ -170,16 +170,13 @@ class IntegerOutput:
 class IntegerCell:
     """A cell made ready.
 
-    input_gate: None where it is coupled.
+    gates: without the input gate where it is coupled.
     tanh: int16[65536], of the cell state; None where the input gate stands for it.
     cell_power: its scale is two to this.
     clip: of the cell state; 0 for none.
     """
 
-    input_gate: IntegerGate | None
-    forget_gate: IntegerGate
-    cell_gate: IntegerGate
-    output_gate: IntegerGate
+    gates: tuple[IntegerGate, ...]
     input: IntegerProduct
     recurrent: IntegerProduct
     tanh: Int16 | None
@@ -199,16 +196,20 @@ class IntegerCell:
     def step(self, contribution: Int16, states: States) -> States:
         """The new output and cell state."""
         output, cell = states
-        totals = by_gate(saturated(contribution + self.recurrent(output)), 3 if self.input_gate is None else 4)
-        forget = self.forget_gate(totals[-3], cell)
-        admit = 32767 - forget if self.input_gate is None else self.input_gate(totals[0], cell)
+        totals = by_gate(saturated(contribution + self.recurrent(output)), len(self.gates))
+
+        def gate(which: int, cell: Int16) -> Int32:
+            return self.gates[which](totals[which], cell)
+
+        forget = gate(FORGET_GATE, cell)
+        admit = gate(INPUT_GATE, cell) if len(self.gates) == GATES else 32767 - forget
         kept = rounding_divide_by_pot(forget * cell, 15)
-        added = rounding_divide_by_pot(admit * self.cell_gate(totals[-2], cell), 30 + self.cell_power).astype(np.int16)
+        added = rounding_divide_by_pot(admit * gate(CELL_GATE, cell), 30 + self.cell_power).astype(np.int16)
         cell = saturated(kept + added)
         if self.clip > 0:
             cell = cell.clip(-self.clip, self.clip)
         squashed = admit if self.tanh is None else look_up(self.tanh, cell)
-        return self.output(self.output_gate(totals[-1], cell) * squashed), cell
+        return self.output(gate(OUTPUT_GATE, cell) * squashed), cell
 
 
 def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> IntegerCell:
@@ -220,26 +221,23 @@ def prepare_integer_cell(node: Node, operands: CellOperands, of: Layout) -> Inte
     node.require(operands.units > 0, "has no cells")
     input, state = node.input(0), operands.output_state
     power = cell_power(node, operands.cell_state, of)
-    coupled = INPUT_GATE not in operands.gates
-    node.require(not coupled or power in TANH_POWERS, f"has no input gate, and a cell state of scale 2**{power}, whose tanh is undefined")
-    biases = [np.zeros(operands.units, np.int32) if operands.layer_norm else bias.value for bias in operands.bias]
+    node.require(
+        not operands.coupled or power in TANH_POWERS, f"has no input gate, and a cell state of scale 2**{power}, whose tanh is undefined"
+    )
+    gates = tuple(prepare_gate(node, operands, of, gate, power) for gate in operands.gates)
     scales = [gate_scale(node, operands, gate) for gate in operands.gates]
-
-    def gate(which: int) -> IntegerGate:
-        peephole, layer_norm = operands.peephole_of(which), operands.layer_norm_of(which)
-        return IntegerGate(
-            None if peephole is None else prepare_peephole(node, operands, of, peephole, gate_scale(node, operands, which)),
-            None if layer_norm is None else prepare_layer_norm(layer_norm, operands.bias[which - operands.gates.start]),
-            tanh_table(GATE_INTEGER_BITS) if which == CELL_GATE else logistic_table(GATE_INTEGER_BITS),
-        )
-
+    biases = np.concatenate([gate.bias.value for gate in operands.gates])
+    no_bias = np.zeros_like(biases)
     return IntegerCell(
-        None if coupled else gate(INPUT_GATE),
-        gate(FORGET_GATE),
-        gate(CELL_GATE),
-        gate(OUTPUT_GATE),
-        product(operands.weights, np.concatenate(biases), input.scale, -input.zero_point, scales),
-        product(operands.recurrent, np.zeros(1, np.int32), state.scale, -state.zero_point, scales),
+        gates,
+        integer_product(
+            [gate.weights for gate in operands.gates],
+            no_bias if operands.normalizes else biases,
+            input.scale,
+            -input.zero_point,
+            scales,
+        ),
+        integer_product([gate.recurrent for gate in operands.gates], no_bias, state.scale, -state.zero_point, scales),
         tanh_table(15 + power) if power in TANH_POWERS else None,
         power,
         quantized_clip(node.options["cell_clip"], operands.cell_state),
@@ -257,17 +255,17 @@ def cell_power(node: Node, cell_state: Operand, of: Layout) -> int:
     return power
 
 
-def gate_scale(node: Node, operands: CellOperands, gate: int) -> float:
+def gate_scale(node: Node, operands: CellOperands, gate: GateOperands) -> float:
     """The scale of a gate's sum."""
-    return node.intermediates[gate].scale if operands.layer_norm else GATE_SCALE
+    return node.intermediates[gate.which + GATES].scale if operands.normalizes else GATE_SCALE
 
 
-def product(weights: Sequence[Operand], bias: Int32, scale: float, zero_point: int, outputs: Sequence[float]) -> IntegerProduct:
+def integer_product(weights: Sequence[Operand], bias: Int32, scale: float, zero_point: int, outputs: Sequence[float]) -> IntegerProduct:
     """Products of int8 rows with weights [units, depth], one upon the other; here the requantization is chosen.
 
     Args:
         weights: of one depth.
-        bias: int32[units of all], or [1].
+        bias: int32[units of all].
         scale: of the rows.
         zero_point: which the rows lack: ``real = scale * (row + zero_point)``.
         outputs: scale of each weights' products after requantization. The factor is taken in float32.
@@ -280,20 +278,23 @@ def product(weights: Sequence[Operand], bias: Int32, scale: float, zero_point: i
     return IntegerProduct(packed, offset, DoubleRounding(np.repeat(multiplier, units), np.repeat(shift, units)))
 
 
-def prepare_peephole(node: Node, operands: CellOperands, of: Layout, weights: Operand, scale: float) -> Peephole:
-    """A gate's peephole; scale: of the gate's sum. The factor is taken in float64 and rounded to float32."""
-    units, outputs = operands.units, operands.outputs
-    node.require(outputs <= units, f"has peepholes and more outputs, {outputs}, than cells, {units}")
-    power = cell_power(node, operands.cell_state, of)
-    factor = np.float32(2.0**power * weights.scale / np.float64(scale))
-    return Peephole(weights.value[:outputs].astype(np.int32), of.time == 1, DoubleRounding(*quantize_multiplier(float(factor))))
-
-
-def prepare_layer_norm(coefficients: Operand, bias: Operand) -> LayerNorm:
-    """A gate's layer normalization."""
-    multiplier, shift = quantize_multiplier(coefficients.scale)
-    variance = max(1, int(float_to_int32(np.array([10000 * np.float32(coefficients.scale)]))[0]))
-    return LayerNorm(coefficients.value.astype(np.int32), bias.value, variance, DoubleRounding(multiplier, shift + 12))
+def prepare_gate(node: Node, operands: CellOperands, of: Layout, gate: GateOperands, power: int) -> IntegerGate:
+    """What a gate does with its sum; power: the cell state's scale is two to this. A peephole's factor is rounded to float32."""
+    peephole = layer_norm = None
+    if gate.peephole is not None:
+        units, outputs = operands.units, operands.outputs
+        node.require(outputs <= units, f"has peepholes and more outputs, {outputs}, than cells, {units}")
+        factor = np.float32(2.0**power * gate.peephole.scale / np.float64(gate_scale(node, operands, gate)))
+        weights = gate.peephole.value[:outputs].astype(np.int32)
+        peephole = Peephole(weights, of.time == 1, DoubleRounding(*quantize_multiplier(float(factor))))
+    if gate.layer_norm is not None:
+        scale = gate.layer_norm.scale
+        multiplier, shift = quantize_multiplier(scale)
+        variance = max(1, int(float_to_int32(np.array([10000 * np.float32(scale)]))[0]))
+        coefficients = gate.layer_norm.value.astype(np.int32)
+        layer_norm = LayerNorm(coefficients, gate.bias.value, variance, DoubleRounding(multiplier, shift + 12))
+    table = tanh_table if gate.which == CELL_GATE else logistic_table
+    return IntegerGate(peephole, layer_norm, table(GATE_INTEGER_BITS))
 
 
 def prepare_output(node: Node, operands: CellOperands) -> IntegerOutput:
@@ -302,10 +303,10 @@ def prepare_output(node: Node, operands: CellOperands) -> IntegerOutput:
     requantize = DoubleRounding(*quantize_multiplier(float(np.float32(2.0**-15 / np.float64(hidden.scale) * 2.0**-15))))
     if projection is None:
         return IntegerOutput(requantize, hidden.zero_point, None, 0, -128, 127)
-    bias = np.zeros(1, np.int32) if operands.projection_bias is None else operands.projection_bias.value
+    bias = np.zeros(operands.outputs, np.int32) if operands.projection_bias is None else operands.projection_bias.value
     clip = quantized_clip(node.options["proj_clip"], node.output)
     least, greatest = (-clip, clip) if clip > 0 else (-128, 127)
-    projected = product([projection], bias, hidden.scale, hidden.zero_point, [state.scale])
+    projected = integer_product([projection], bias, hidden.scale, hidden.zero_point, [state.scale])
     return IntegerOutput(requantize, -hidden.zero_point, projected, state.zero_point, least, greatest)
 
 

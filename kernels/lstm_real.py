@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.activation import logistic
-from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
+from qcore.kernels.lstm_cell import CELL_GATE, FORGET_GATE, GATES, INPUT_GATE, OUTPUT_GATE, CellOperands, by_gate
 from qcore.kernels.opdef import Node, Operand
 from qcore.kernels.recurrent import Curve, Product, Real, States, activation_function, real_values_of, stacked_product
 
@@ -62,16 +62,13 @@ class Projection:
 class RealCell:
     """A cell made ready.
 
-    input_gate: None where it is coupled.
+    gates: without the input gate where it is coupled.
     bias: float32[gates * units]; zeros with layer normalization.
     recurrent: [batch, outputs] to [batch, gates * units].
     clip: of the cell state; 0 for none.
     """
 
-    input_gate: RealGate | None
-    forget_gate: RealGate
-    cell_gate: RealGate
-    output_gate: RealGate
+    gates: tuple[RealGate, ...]
     input: Product
     aux: Product | None
     bias: Real
@@ -95,11 +92,15 @@ class RealCell:
     def step(self, contribution: Real, states: States) -> States:
         """The new output and cell state."""
         output, cell = states
-        totals = by_gate(contribution + self.recurrent(output), 3 if self.input_gate is None else 4)
-        forget = self.forget_gate(totals[-3], cell)
-        admit = np.float32(1) - forget if self.input_gate is None else self.input_gate(totals[0], cell)
-        cell = clipped(forget * cell + self.cell_gate(totals[-2], cell) * admit, self.clip)
-        hidden = self.output_gate(totals[-1], cell) * self.activation(cell)
+        totals = by_gate(contribution + self.recurrent(output), len(self.gates))
+
+        def gate(which: int, cell: Real) -> Real:
+            return self.gates[which](totals[which], cell)
+
+        forget = gate(FORGET_GATE, cell)
+        admit = gate(INPUT_GATE, cell) if len(self.gates) == GATES else np.float32(1) - forget
+        cell = clipped(forget * cell + gate(CELL_GATE, cell) * admit, self.clip)
+        hidden = gate(OUTPUT_GATE, cell) * self.activation(cell)
         return hidden if self.projection is None else self.projection(hidden), cell
 
 
@@ -122,27 +123,24 @@ def prepare_real_cell(node: Node, operands: CellOperands) -> RealCell:
     if name == "NONE":
         raise node.unsupported("an LSTM cell without activation, which TensorFlow Lite has no defined result for")
     activation = activation_function(node, name)
-    normalizes = bool(operands.layer_norm)
-    biases = {which: bias.value for which, bias in zip(operands.gates, operands.bias, strict=True)}
-
-    def gate(which: int) -> RealGate:
-        peephole, layer_norm = operands.peephole_of(which), operands.layer_norm_of(which)
-        return RealGate(
-            None if peephole is None else real_values_of(peephole),
-            None if layer_norm is None else layer_norm.value,
-            biases[which] if normalizes else None,
-            activation if which == CELL_GATE else logistic,
+    gates = tuple(
+        RealGate(
+            None if gate.peephole is None else real_values_of(gate.peephole),
+            None if gate.layer_norm is None else gate.layer_norm.value,
+            gate.bias.value if operands.normalizes else None,
+            activation if gate.which == CELL_GATE else logistic,
         )
-
+        for gate in operands.gates
+    )
+    biases = np.concatenate([gate.bias.value for gate in operands.gates])
+    aux_weights = [gate.aux_weights for gate in operands.gates if gate.aux_weights is not None]
+    recurrent = [gate.recurrent for gate in operands.gates]
     return RealCell(
-        gate(INPUT_GATE) if INPUT_GATE in biases else None,
-        gate(FORGET_GATE),
-        gate(CELL_GATE),
-        gate(OUTPUT_GATE),
-        stacked_product(operands.weights, asymmetric),
-        stacked_product(operands.aux_weights, asymmetric) if operands.aux_weights else None,
-        np.zeros(len(biases) * operands.units, np.float32) if normalizes else np.concatenate(list(biases.values())),
-        diagonal_product(operands.recurrent) if operands.diagonal else stacked_product(operands.recurrent, asymmetric),
+        gates,
+        stacked_product([gate.weights for gate in operands.gates], asymmetric),
+        stacked_product(aux_weights, asymmetric) if aux_weights else None,
+        np.zeros_like(biases) if operands.normalizes else biases,
+        diagonal_product(recurrent) if operands.diagonal else stacked_product(recurrent, asymmetric),
         activation,
         np.float32(options["cell_clip"]),
         projection(node, operands, asymmetric),

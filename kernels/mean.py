@@ -6,40 +6,56 @@ truncated towards zero. Floats are added one after the other in the input's orde
 A quantized mean folds its division into the requantization, so that one serves both: equation (25) of docs/quantization.md. Its two
 roundings show: the mean of codes 0, 0, 0, 1 is 1, by way of 1/4 = 1/2 / 2.
 
+The other arithmetics sum the codes themselves, and account for zero points afterwards (ibid., sum-of-codes):
+
+* XNNPACK brings sums of 8-bit codes to the output in float32, both zero points included, ties to even;
+* the builtin SUM of codes does so too, but adds the output's zero point after rounding, ties away from zero;
+* the builtin MEAN of 8-bit images over height and width, named in just this way and kept as dimensions of 1, rounds what the zero
+  point comes to apart from the sum. It is a vector loop over channels.
+
 The reference SUM of TensorFlow Lite 2.21 reads int8 and int16 tensors as uint8 and returns nonsense (reduce.cc#QuantizedMeanOrSum
-asks for ``GetTensorData<uint8_t>`` whatever the type). For these two types qcore gives what TensorFlow Lite's other kernel gives, which
-evaluates in float32.
+asks for ``GetTensorData<uint8_t>`` whatever the type). For these two types qcore gives what the builtin kernel gives.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/reduce.cc#EvalMean, #EvalSum, kernels/internal/reference/reduce.h#Mean,
-#QuantizedMeanOrSum; SUM of int8 and int16: kernels/internal/optimized/reduce.h#QuantizedMeanOrSum.
+#QuantizedMeanOrSum; kernels/internal/optimized/reduce.h#QuantizedMeanOrSum, #Mean, kernels/internal/optimized/integer_ops/mean.h;
+XNNPACK src/operators/reduce-nd.c.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from qcore.kernels.common import integers
+from qcore.kernels.delegate import EIGHT_BITS, delegated, scale_ratio
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.kernels.reduce import QUANTIZED, TYPES, Reduction, output_scale, prepare_fold, reduction, rows
 from qcore.numerics.casting import float_to_int32
-from qcore.numerics.fixed_point import DoubleRounding, quantize_multiplier
+from qcore.numerics.fixed_point import DoubleRounding, HalfUpRounding, quantize_multiplier
 from qcore.numerics.rounding import round_half_away
+from qcore.numerics.vector_loop import VectorLoop
+from qcore.numerics.xnnpack import affine_codes
+
+CHANNELS_VECTOR = 16
+"""Channels that the builtin mean of images takes at a time."""
 
 
 @dataclass(frozen=True)
 class QuantizedParams:
     """A sum or mean of quantized values.
 
-    requantize: int32 sums of codes less zero_points, to output steps, int32.
-    zero_points: what the input's zero points add up to in a sum; 0 where requantize accounts for them.
+    subtracted: from each sum of codes, before it is requantized: what the input's zero points add up to, or 0.
+    requantize: such differences, int32, to output steps.
+    added: to these; the output's zero point where requantize does not account for it.
     """
 
     reduction: Reduction
-    zero_points: int
+    subtracted: int
     requantize: Callable[[Array], Array]
-    output_zero_point: int
+    added: int
     quantized_min: int
     quantized_max: int
 
@@ -62,37 +78,82 @@ class Float32Sum:
 
 def prepare_mean(node: Node) -> Step:
     """MEAN."""
-    input = node.input(0)
+    input, output = node.input(0), node.output
     what = reduction(node)
     if input.dtype not in QUANTIZED:
         return Step(mean_float if input.dtype == "float32" else mean_integer, what, (what.output,))
     multiplier, shift = quantize_multiplier(input.scale / output_scale(node))
-    if what.count > 0:
-        folded = min(what.count.bit_length() - 1, 32, 31 + shift)
-        multiplier, shift = (multiplier << folded) // what.count, shift - folded
-    return prepare_quantized(node, what, DoubleRounding(multiplier, shift), what.count * input.zero_point)
+    if what.count == 0:
+        return prepare_quantized(node, what, 0, DoubleRounding(multiplier, shift), output.zero_point)
+    if delegated_reduction(node):
+        return prepare_float32(node, what, scale_ratio(input, output) * (np.float32(1) / np.float32(what.count)))
+    if node.arithmetic != "reference" and is_mean_of_images(node):
+        return prepare_mean_of_images(node, what)
+    folded = min(what.count.bit_length() - 1, 32, 31 + shift)
+    requantize = DoubleRounding((multiplier << folded) // what.count, shift - folded)
+    return prepare_quantized(node, what, what.count * input.zero_point, requantize, output.zero_point)
 
 
 def prepare_sum(node: Node) -> Step:
     """SUM."""
-    input = node.input(0)
+    input, output = node.input(0), node.output
     if input.dtype not in (*QUANTIZED, "float32"):
         return prepare_fold(node, np.add, 0, compares=False)
     what = reduction(node)
     if input.dtype == "float32":
         return Step(sum_float, what, (what.output,))
-    if input.dtype == "uint8":
+    if node.arithmetic == "reference" and input.dtype == "uint8":
         requantize = DoubleRounding(*quantize_multiplier(input.scale / output_scale(node)))
-        return prepare_quantized(node, what, requantize, what.count * input.zero_point)
-    scale = np.float32(input.scale) / np.float32(output_scale(node))
-    return prepare_quantized(node, what, Float32Sum(scale, np.float32(-input.zero_point) * scale * np.float32(what.count)), 0)
+        return prepare_quantized(node, what, what.count * input.zero_point, requantize, output.zero_point)
+    output_scale(node)
+    factor = scale_ratio(input, output)
+    if delegated_reduction(node):
+        return prepare_float32(node, what, factor)
+    bias = np.float32(-input.zero_point) * factor * np.float32(what.count)
+    return prepare_quantized(node, what, 0, Float32Sum(factor, bias), output.zero_point)
 
 
-def prepare_quantized(node: Node, what: Reduction, requantize: Callable[[Array], Array], zero_points: int) -> Step:
+def prepare_quantized(node: Node, what: Reduction, subtracted: int, requantize: Callable[[Array], Array], added: int) -> Step:
     """A sum or mean of quantized values."""
-    output = node.output
-    limits = output.type.quantized_min, output.type.quantized_max
-    return Step(sum_quantized, QuantizedParams(what, zero_points, requantize, output.zero_point, *limits), (what.output,))
+    type = node.output.type
+    params = QuantizedParams(what, subtracted, requantize, added, type.quantized_min, type.quantized_max)
+    return Step(sum_quantized, params, (what.output,))
+
+
+def delegated_reduction(node: Node) -> bool:
+    """XNNPACK computes it: the axes are known, and there are any."""
+    axes = node.input(1)
+    return delegated(node, node.input(0), node.output) and axes.constant is not None and axes.size > 0
+
+
+def prepare_float32(node: Node, what: Reduction, factor: np.float32) -> Step:
+    """XNNPACK's sum or mean; factor: from a sum of codes to output steps."""
+    input, output = node.input(0), node.output
+    zero_points = np.float32(what.count) * np.float32(input.zero_point) * factor
+    codes = partial(affine_codes, factor=factor, offset=np.float32(output.zero_point) - zero_points, dtype=output.dtype)
+    return prepare_quantized(node, what, 0, codes, 0)
+
+
+def is_mean_of_images(node: Node) -> bool:
+    """A mean of 8-bit codes over axes 1 and 2 of four, which are kept; as the model has them, not counted from the end."""
+    input = node.input(0)
+    return (
+        input.dtype in EIGHT_BITS
+        and input.rank == 4
+        and node.options["keep_dims"]
+        and integers(node, node.input(1), ("int32",)) in ([1, 2], [2, 1])
+    )
+
+
+def prepare_mean_of_images(node: Node, what: Reduction) -> Step:
+    """The builtin kernel's mean over height and width, everything in float32 up to the multiplier."""
+    input, output = node.input(0), node.output
+    zero_point = np.float32(input.zero_point) * np.float32(input.scale) / np.float32(output.scale)
+    moved = int(np.trunc(zero_point + np.copysign(np.float32(0.5), zero_point)))
+    factor = np.float32(input.scale) / (np.float32(what.count) * np.float32(output.scale))
+    multiplier = quantize_multiplier(float(factor))
+    channels = VectorLoop(CHANNELS_VECTOR, HalfUpRounding(*multiplier), DoubleRounding(*multiplier))
+    return prepare_quantized(node, what, 0, channels, output.zero_point - moved)
 
 
 def sum_float(what: Reduction, x: Array, _axis: Array) -> Array:
@@ -132,8 +193,8 @@ def sum_quantized(p: QuantizedParams, x: Array, _axis: Array) -> Array:
     """
     if p.reduction.count == 0:
         return np.zeros(p.reduction.output, x.dtype)
-    sums = np.asarray(np.add.reduce(x, axis=p.reduction.axes, dtype=np.int64) - p.zero_points).astype(np.int32)
-    quantized = p.requantize(sums).astype(np.int64) + p.output_zero_point
+    sums = np.asarray(np.add.reduce(x, axis=p.reduction.axes, dtype=np.int64) - p.subtracted).astype(np.int32)
+    quantized = p.requantize(sums).astype(np.int64) + p.added
     return np.clip(quantized, p.quantized_min, p.quantized_max).astype(x.dtype).reshape(p.reduction.output)
 
 

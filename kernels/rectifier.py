@@ -2,9 +2,11 @@
 
 The first four clamp the real value. LEAKY_RELU and PRELU multiply values below zero by alpha: one number, or a tensor broadcast to
 the input. Quantized, input and output may have scales of their own: every line is a rescaling by a fixed-point multiplier with two
-roundings (docs/quantization.md, double-rounding), and its real factor is computed in float32.
+roundings (docs/quantization.md, double-rounding), and its real factor is computed in float32. XNNPACK's LEAKY_RELU of 8 bits has factors
+of 8 fractional bits instead (ibid., short-rescaling).
 
-Source (TensorFlow Lite 2.21): tflite/kernels/activations.cc, kernels/internal/reference/reference_ops.h#ReluX, leaky_relu.h, prelu.h.
+Source (TensorFlow Lite 2.21): tflite/kernels/activations.cc, kernels/internal/reference/reference_ops.h#ReluX, leaky_relu.h, prelu.h;
+XNNPACK src/qs8-vlrelu/avx2.c.in.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcore.kernels.common import broadcast_shape, float_activation_range, quantized_activation_range, require_same_type
+from qcore.kernels.delegate import delegated, scale_ratio
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Step
 from qcore.kernels.tabulate import unary_step
 from qcore.numerics.fixed_point import DoubleRounding, Requantizer, quantize_multiplier
+from qcore.numerics.xnnpack import short_rescaling
 
 QUANTIZED = ("int8", "uint8", "int16")
 
@@ -94,7 +98,16 @@ def prepare_leaky(node: Node) -> Step:
     if input.dtype not in QUANTIZED:
         return unary_step(leaky_float, np.float32(alpha), input)
     require_symmetric_int16(node, input, output)
-    return unary_step(leaky_quantized, slope_params(input, rescaling(input.scale, alpha, by=output.scale), 0, output), input)
+    return unary_step(leaky_quantized, slope_params(input, *leaky_rescalings(node, input, alpha, output), 0, output), input)
+
+
+def leaky_rescalings(node: Node, input: Operand, alpha: float, output: Operand) -> tuple[Requantizer, Requantizer]:
+    """LEAKY_RELU's rescalings from zero up and below; XNNPACK's have bounds."""
+    above = scale_ratio(input, output)
+    below = above * np.float32(alpha)
+    if delegated(node, input, output) and 2**-8 <= above <= 2**7 and 2**-8 - 2**7 <= below <= 2**7 and abs(below) >= 2**-8:
+        return short_rescaling(above), short_rescaling(below)
+    return rescaling(input.scale, by=output.scale), rescaling(input.scale, alpha, by=output.scale)
 
 
 def prepare_prelu(node: Node) -> Step:
@@ -107,13 +120,12 @@ def prepare_prelu(node: Node) -> Step:
     node.require(shape == input.shape, f"alpha of shape {list(alpha.shape)} does not broadcast to {list(input.shape)}")
     if input.dtype not in QUANTIZED:
         return Step(prelu_float, None, (shape,))
-    product = rescaling(input.scale, alpha.scale, by=output.scale)
-    return Step(prelu_quantized, slope_params(input, product, alpha.zero_point, output), (shape,))
+    identity, product = rescaling(input.scale, by=output.scale), rescaling(input.scale, alpha.scale, by=output.scale)
+    return Step(prelu_quantized, slope_params(input, identity, product, alpha.zero_point, output), (shape,))
 
 
-def slope_params(input: Operand, alpha: Requantizer, alpha_zero_point: int, output: Operand) -> SlopeParams:
+def slope_params(input: Operand, identity: Requantizer, alpha: Requantizer, alpha_zero_point: int, output: Operand) -> SlopeParams:
     """Quantized parameters of both lines."""
-    identity = rescaling(input.scale, by=output.scale)
     limits = output.type.quantized_min, output.type.quantized_max
     return SlopeParams(identity, alpha, input.zero_point, alpha_zero_point, output.zero_point, *limits)
 

@@ -149,7 +149,7 @@ def layout(node: Node, input: Operand, time_major: bool | None) -> Layout:
     """How the input lies; time_major is None for a single step.
 
     Raises:
-        ModelError: it is of another rank, or has more steps than the session lets a loop have iterations.
+        ModelError: it is of another rank.
     """
     if time_major is None:
         require_rank(node, input, 2)
@@ -176,17 +176,21 @@ def require_state(node: Node, operand: Operand, dtype: str, batch: int, size: in
 
 
 def sequence_step(node: Node, params: Params) -> Step:
-    """The step of an operator that runs cells over a sequence."""
-    layout, sizes = params.layout, [p.sizes[0] for p in params.passes]
-    steps = layout.steps * params.repeats
+    """The step of an operator that runs cells over a sequence.
+
+    Raises:
+        ModelError: it takes more steps in time than the session lets a loop have iterations.
+    """
+    of, sizes = params.layout, [p.sizes[0] for p in params.passes]
+    steps = of.steps * params.repeats
     limit = None if node.session is None else node.session.loop_limit
     node.require(limit is None or steps <= limit, f"takes {steps} steps in time, the loop limit is {limit}")
-    rows, channels = layout.steps * layout.batch, max(p.cell.channels for p in params.passes)
+    rows, channels = of.steps * of.batch, max(p.cell.channels for p in params.passes)
     return Step(
         run,
         params,
-        tuple(layout.output(size) for size in ([sum(sizes)] if params.merge_outputs else sizes)),
-        scratch=SCRATCH_PER_SUM * rows * (channels + layout.depth + 1),
+        tuple(of.output(size) for size in ([sum(sizes)] if params.merge_outputs else sizes)),
+        scratch=SCRATCH_PER_SUM * rows * (channels + of.depth + 1),
         updates=tuple(slot for p in params.passes for slot in p.states),
     )
 

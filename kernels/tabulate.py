@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from qcore.kernels.opdef import Array, Operand, Step
 from qcore.numerics.lookup_table import look_up
+from qcore.numerics.vector_loop import VectorLoop, along_memory
 
 
 def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operand) -> Step:
@@ -22,3 +24,9 @@ def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operan
         codes = np.arange(1 << (8 * storage.itemsize), dtype=f"u{storage.itemsize}").view(storage)
         return Step(look_up, kernel(params, codes), (input.shape,))
     return Step(kernel, params, (input.shape,))
+
+
+def vector_step(width: int, vectors: Step, rest: Step) -> Step:
+    """The step of a vector loop over all elements in the order of memory, made of two that map each element by itself."""
+    loop = VectorLoop(width, partial(vectors.kernel, vectors.params), partial(rest.kernel, rest.params))
+    return Step(along_memory, loop, vectors.shapes)

@@ -18,7 +18,7 @@ from qcore.kernels.opdef import Array, Node, OpDef, Session, Step
 
 @dataclass(frozen=True)
 class Handle:
-    """The number of a variable."""
+    """The number of a variable or of a table."""
 
     number: int
 
@@ -39,26 +39,28 @@ def prepare_handle(node: Node) -> Step:
     return Step(handle, Handle(names.setdefault(key, len(names))), ((1,),), known=True)
 
 
-def prepare_assign(node: Node) -> Step:
-    """ASSIGN_VARIABLE: a handle and a value."""
-    resource, value = node.input(0), node.input(1)
-    node.require(
-        resource.dtype == "resource" and resource.size == 1, f"input 0 is {resource.dtype}{list(resource.shape)}, expected a handle"
-    )
-    return Step(assign, Variable(node.needs_session(), value.storage, node.where), ())
-
-
-def prepare_read(node: Node) -> Step:
-    """READ_VARIABLE: a handle; the value's shape is only known at run time."""
+def require_handle(node: Node) -> None:
+    """Refuse a first input that is no single handle."""
     resource = node.input(0)
     node.require(
         resource.dtype == "resource" and resource.size == 1, f"input 0 is {resource.dtype}{list(resource.shape)}, expected a handle"
     )
+
+
+def prepare_assign(node: Node) -> Step:
+    """ASSIGN_VARIABLE: a handle and a value."""
+    require_handle(node)
+    return Step(assign, Variable(node.needs_session(), node.input(1).storage, node.where), ())
+
+
+def prepare_read(node: Node) -> Step:
+    """READ_VARIABLE: a handle; the value's shape is only known at run time."""
+    require_handle(node)
     return Step(read, Variable(node.needs_session(), node.output.storage, node.where), (None,))
 
 
 def handle(p: Handle) -> Array:
-    """The variable's number, int32[1]."""
+    """The number, int32[1]."""
     return np.array([p.number], np.int32)
 
 

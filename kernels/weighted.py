@@ -4,16 +4,19 @@ A quantized accumulator is in units of ``input_scale * filter_scale``; with one 
 
     output = clamp(requantize(accumulator, input_scale * filter_scale / output_scale) + output_zero_point)
 
-These are equations (21) and (22) of docs/quantization.md; int32 accumulators are requantized by (15), int64 ones by (18).
+These are equations (21) and (22) of docs/quantization.md; int64 accumulators are requantized by (18), int32 ones by (15). The builtin
+kernels round theirs by (16); or, where they are loops of vector instructions, by (16) in whole vectors of 8 channels and by (15) in the
+channels left over: each family says which. What XNNPACK takes it requantizes by (19), and clamps to bounds of its own.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/kernel_util.cc#PopulateConvolutionQuantizationParams,
-#GetQuantizedConvolutionMultipler, kernels/internal/common.cc#MultiplyByQuantizedMultiplier.
+#GetQuantizedConvolutionMultipler, kernels/internal/common.cc#MultiplyByQuantizedMultiplier, kernels/cpu_backend_gemm.h#Gemm,
+kernels/internal/optimized/optimized_ops.h#Quantize.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -21,11 +24,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.common import float_activation_range, parameters, quantized_activation_range, require_same_type
+from qcore.kernels.common import (
+    float32_activation_range,
+    float_activation_range,
+    parameters,
+    quantized_activation_range,
+    require_same_type,
+)
+from qcore.kernels.delegated_weights import float32_factor
 from qcore.kernels.opdef import Array, Node, Operand, Shape
-from qcore.numerics.fixed_point import DoubleRounding, ReducedMultiplier, Requantizer, quantize_multiplier
+from qcore.numerics.fixed_point import DoubleRounding, Float32Rounding, HalfUpRounding, ReducedMultiplier, quantize_multiplier
+from qcore.numerics.vector_loop import VectorLoop
 
 Integers = NDArray[np.int32] | NDArray[np.int64]
+
+Requantization = Callable[[Any], NDArray[np.int32]]
+"""From accumulators, int32 | int64[..., channels], to output steps."""
+
+Rounding = Callable[[NDArray[np.int32], NDArray[np.int32]], Requantization]
+"""A requantization by multipliers and shifts, int32[1 or channels]."""
 
 BIAS_TYPES = MappingProxyType({"float32": ("float32",), "int8": ("int32",), "uint8": ("int32",), "int16": ("int32", "int64")})
 """Types of the bias, by type of the input."""
@@ -59,7 +76,7 @@ class QuantizedOutput:
     """
 
     accumulator: np.dtype[Any]
-    requantize: Requantizer
+    requantize: Requantization
     zero_point: int
     activation_min: int
     activation_max: int
@@ -69,7 +86,7 @@ class QuantizedOutput:
         """From sums of products, int32 | int64[..., channels], and int32 | int64[channels] to the output's integers."""
         if bias is not None:
             sums = sums + bias.reshape(-1).astype(self.accumulator)
-        quantized = self.requantize(sums)
+        quantized = self.requantize(sums.astype(self.accumulator, copy=False))
         quantized += self.zero_point
         return np.clip(quantized, self.activation_min, self.activation_max, out=quantized).astype(self.dtype)
 
@@ -121,32 +138,63 @@ def real_output(node: Node) -> RealOutput:
     return RealOutput(np.float32(low), np.float32(high))
 
 
-def quantized_output(node: Node, input: Operand, filter: Operand, bias: Operand | None, channels: int) -> QuantizedOutput:
-    """The last steps of a quantized output: here the requantization is chosen."""
-    output = node.output
+def quantized_output(
+    node: Node, input: Operand, filter: Operand, bias: Operand | None, channels: int, *, builtin: Rounding, delegated: bool
+) -> QuantizedOutput:
+    """The last steps of a quantized output: here the requantization is chosen.
+
+    builtin: how the builtin kernels requantize int32 accumulators.
+    delegated: XNNPACK takes the operator.
+    """
+    output, activation = node.output, node.options["fused_activation_function"]
     node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
     multiplier, shift = quantize_multiplier(output_factor(node, input, filter, bias, channels))
     accumulator = accumulator_type(node, input, bias)
-    rounding: type[DoubleRounding] | type[ReducedMultiplier] = DoubleRounding if accumulator == np.int32 else ReducedMultiplier
-    low, high = quantized_activation_range(node, node.options["fused_activation_function"], output)
-    return QuantizedOutput(accumulator, rounding(multiplier, shift), output.zero_point, low, high, output.storage)
+    low, high = quantized_activation_range(node, activation, output)
+    requantize: Requantization
+    if delegated:
+        requantize = Float32Rounding(float32_factor(input, filter, output))
+        low, high = float32_activation_range(node, activation, output)
+    elif accumulator == np.int64:
+        requantize = ReducedMultiplier(multiplier, shift)
+    else:
+        requantize = (DoubleRounding if node.arithmetic == "reference" else builtin)(multiplier, shift)
+    return QuantizedOutput(accumulator, requantize, output.zero_point, low, high, output.storage)
+
+
+def in_vectors(lanes: int) -> Rounding:
+    """``HalfUpRounding`` in whole vectors along the last axis, ``DoubleRounding`` in what is left over."""
+
+    def rounding(multiplier: NDArray[np.int32], shift: NDArray[np.int32]) -> VectorLoop:
+        left_over = slice(-(multiplier.size % lanes), None)
+        return VectorLoop(lanes, HalfUpRounding(multiplier, shift), DoubleRounding(multiplier[left_over], shift[left_over]))
+
+    return rounding
 
 
 def output_factor(node: Node, input: Operand, filter: Operand, bias: Operand | None, channels: int) -> NDArray[np.float64]:
     """float64[1 or channels]: output steps per unit of the accumulator.
 
-    The legacy uint8 operators have one scale for the filter, take the product of input and filter scale in float32, and want the
-    bias to have that scale.
+    The legacy uint8 operators have one scale for the filter.
     """
     scale = filter_scale(node, filter, channels)
     if input.dtype != "uint8":
         return np.asarray(np.float64(input.scale) * scale.astype(np.float64) / np.float64(node.output.scale))
     node.require(scale.size == 1, f"filter is uint8 with {scale.size} scales, expected one")
+    return common_factor(node, input, scale, bias)
+
+
+def common_factor(node: Node, input: Operand, filter_scale: NDArray[np.float32], bias: Operand | None) -> NDArray[np.float64]:
+    """float64[1]: output steps per unit of the accumulator, the product of both scales taken in float32.
+
+    Refuses a bias of another scale than this product.
+    """
+    product = np.float32(input.scale) * filter_scale
     if bias is not None:
-        bias_scale, product_scale = parameters(bias)[0], input.scale * filter.scale
-        apart = abs(product_scale - bias_scale) / node.output.scale
-        node.require(apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale}, expected the same")
-    return (np.float32(input.scale) * scale).astype(np.float64) / np.float64(node.output.scale)
+        bias_scale, _ = parameters(bias)
+        apart = abs(float(product[0]) - bias_scale) / node.output.scale
+        node.require(apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product[0]}, expected the same")
+    return np.asarray(product.astype(np.float64) / np.float64(node.output.scale))
 
 
 def accumulator_type(node: Node, input: Operand, bias: Operand | None) -> np.dtype[Any]:

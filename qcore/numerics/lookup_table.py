@@ -61,6 +61,11 @@ def all_codes(dtype: str) -> NDArray[np.int32]:
     return np.arange(1 << 8 * unsigned.itemsize).astype(unsigned).view(dtype).astype(np.int32)
 
 
+def real_values(dtype: str, scale: float, zero_point: int) -> NDArray[np.float32]:
+    """``scale * (code - zero_point)`` of every code, rounded to float32, in the order of tables."""
+    return np.float32(scale) * (all_codes(dtype) - np.int32(zero_point)).astype(np.float32)
+
+
 def in_float64(function: Transform) -> Transform:
     """The float32 function that evaluates in float64 and rounds once."""
     return lambda x: function(x.astype(np.float64)).astype(x.dtype)
@@ -91,9 +96,8 @@ def direct_table(
     """
     limits = np.iinfo(dtype)
     with np.errstate(all="ignore"):
-        real = np.float32(input_scale) * (all_codes(dtype) - np.int32(input_zero_point)).astype(np.float32)
-        steps = round_half_away(transform(real) * (np.float32(1) / np.float32(output_scale)))
-        quantized = steps + np.float32(output_zero_point)
+        function = transform(real_values(dtype, input_scale, input_zero_point))
+        quantized = round_half_away(function * (np.float32(1) / np.float32(output_scale))) + np.float32(output_zero_point)
     saturated: NDArray[Any] = np.fmax(np.fmin(quantized, limits.max), limits.min)
     return saturated.astype(dtype)
 

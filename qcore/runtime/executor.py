@@ -195,6 +195,8 @@ class Executor:
         """Keep an operator's output: in its variable or its place in the arena, else as an array of its own."""
         in_place = index in self.allocated().offsets or index in self.variables
         expected = self.values[index].shape if in_place else result.shape
+        if index in self.variables and result.shape != expected:
+            raise ModelError(f"{planned.where}: gives {list(result.shape)} for a variable of shape {list(expected)}")
         if result.dtype != self.storage(index) or result.shape != expected:
             raise InternalError(
                 f"{planned.where}: the kernel gave {result.dtype}{list(result.shape)}, expected {self.storage(index)}{list(expected)}"

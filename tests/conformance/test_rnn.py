@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.conformance.harness import T, one_operator
-from tests.conformance.test_lstm import assert_same, pick
+from tests.conformance.recurrent import assert_same, pick
 from tests.kernels.recurrent_models import real_weights, rnn_cell, sequence, state
 
 ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6", "TANH", "SIGN_BIT")

@@ -1,0 +1,41 @@
+"""Loops of vector instructions, which leave the last few elements to ordinary ones that round differently.
+
+TensorFlow Lite's builtin kernels for x86-64 are such loops in places: so the same value may come out as two codes, by where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Elementwise = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class VectorLoop:
+    """One function for the elements in full vectors along the last axis, another for those left over.
+
+    width: elements that the loop takes at a time.
+    vectors, rest: functions of single elements, with results of one type in an array of their own.
+    """
+
+    width: int
+    vectors: Elementwise
+    rest: Elementwise
+
+    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
+        """Each element's value, in the shape of x."""
+        left_over = x.shape[-1] % self.width
+        result = self.vectors(x)
+        if left_over:
+            result[..., -left_over:] = self.rest(x[..., -left_over:])
+        return result
+
+
+def along_memory(loop: VectorLoop, x: NDArray[Any]) -> NDArray[Any]:
+    """The loop over all elements in the order of memory, as if they had one axis."""
+    return loop(x.reshape(-1)).reshape(x.shape)
