@@ -3,13 +3,16 @@
 Real values: each curve in float32, its elementary functions evaluated in float64 and rounded, as the C library's are but for very
 few last bits. Quantized, three ways:
 
-* 8 bits, and GELU of 16: the curve as a table (docs/quantization.md, table and interpolated-table).
+* 8 bits, and GELU of 16: the curve as a table (docs/quantization.md, table and interpolated-table). XNNPACK's tables of ELU, LOGISTIC
+  and TANH round the sum with the zero point (ibid., affine-codes).
 * LOGISTIC and TANH of 16 bits: straight lines between 256 samples of the logistic function, up to 10.67, after the input is rescaled
-  to 1/12288; ``tanh(x) = 2 logistic(2 x) - 1``.
+  to 1/12288; ``tanh(x) = 2 logistic(2 x) - 1``. Inputs whose scale is 1/4096, or 1/2048 for TANH, go through 16-bit fixed-point
+  arithmetic in the builtin kernels.
 * HARD_SWISH, ``x * clamp(x + 3, 0, 6) / 6``: 16-bit fixed-point arithmetic on values of 8 bits.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/activations.cc; kernels/internal/reference/gelu.h, hard_swish.h, logistic.h, tanh.h;
-kernels/internal/reference/integer_ops/logistic.h, tanh.h.
+kernels/internal/reference/integer_ops/logistic.h, tanh.h; kernels/internal/optimized/optimized_ops.h#Logistic, #Tanh;
+XNNPACK src/reference/unary-elementwise.cc.
 """
 
 from __future__ import annotations
@@ -17,19 +20,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from qcore.kernels.common import INT32_MAX, require_same_type
+from qcore.kernels.delegate import EIGHT_BITS, delegated
 from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Step
 from qcore.kernels.tabulate import unary_step
 from qcore.numerics.fixed_point import quantize_multiplier
 from qcore.numerics.fixed_point_functions import Width, logistic_samples
-from qcore.numerics.lookup_table import look_up, lookup_table
+from qcore.numerics.fixed_point_functions import logistic as logistic_in_fixed_point
+from qcore.numerics.fixed_point_functions import tanh as tanh_in_fixed_point
+from qcore.numerics.lookup_table import look_up, lookup_table, real_values
 from qcore.numerics.powers import power_of_two
+from qcore.numerics.xnnpack import affine_codes
 
 Curve = Callable[[Array], Array]
+Kernel = Callable[[Any, Array], Array]
+FixedPointFunction = Callable[[Array, int, Literal[16]], Array]
 
 HALF_FLOATS = ("float16", "bfloat16")
 
@@ -54,6 +63,14 @@ class LinesParams:
 
 
 @dataclass(frozen=True)
+class FixedPointParams:
+    """A function of 16-bit numbers in Q3, and the left shift that makes codes such."""
+
+    function: FixedPointFunction
+    left_shift: int
+
+
+@dataclass(frozen=True)
 class HardSwishParams:
     """16-bit multipliers and their shifts, positive to the left: input to output scale, input to 32768ths of 3."""
 
@@ -67,7 +84,7 @@ class HardSwishParams:
 
 def prepare_elu(node: Node) -> Step:
     """ELU."""
-    return curve_step(node, elu)
+    return delegated_curve_step(node, elu)
 
 
 def prepare_gelu(node: Node) -> Step:
@@ -81,18 +98,18 @@ def prepare_logistic(node: Node) -> Step:
     if input.dtype in ("int8", "uint8"):
         require_scale(node, output, 1 / 256)
     if input.dtype != "int16":
-        return curve_step(node, logistic)
+        return delegated_curve_step(node, logistic)
     require_scale(node, output, 1 / 32768)
-    return unary_step(logistic_by_lines, lines_params(node, exact_powers=(-12,)), input)
+    return sixteen_bit_step(node, (-12,), logistic_by_lines, logistic_in_fixed_point)
 
 
 def prepare_tanh(node: Node) -> Step:
     """TANH: with 16 bits the output's steps must be 1/32768, or a scale within 0.07 % of it."""
     input, output = node.input(0), node.output
     if input.dtype != "int16":
-        return curve_step(node, tanh)
+        return delegated_curve_step(node, tanh)
     node.require(power_of_two(output.scale) == -15, f"output has scale {output.scale}, expected 1/32768")
-    return unary_step(tanh_by_lines, lines_params(node, exact_powers=(-12, -11)), input)
+    return sixteen_bit_step(node, (-12, -11), tanh_by_lines, tanh_in_fixed_point)
 
 
 def prepare_hard_swish(node: Node) -> Step:
@@ -116,6 +133,17 @@ def prepare_hard_swish(node: Node) -> Step:
     return unary_step(hard_swish_quantized, params, input)
 
 
+def delegated_curve_step(node: Node, curve: Curve) -> Step:
+    """The step of a curve that XNNPACK has tables of."""
+    input, output = node.input(0), node.output
+    if input.dtype not in EIGHT_BITS or not delegated(node, input, output):
+        return curve_step(node, curve)
+    require_same_type(node, input, output)
+    values = curve(real_values(input.dtype, input.scale, input.zero_point))
+    table = affine_codes(values, np.float32(1) / np.float32(output.scale), np.float32(output.zero_point), output.dtype)
+    return Step(look_up, table, (input.shape,))
+
+
 def curve_step(node: Node, curve: Curve) -> Step:
     """The step of a curve: a table where the input is quantized, else the curve itself."""
     input, output = node.input(0), node.output
@@ -131,21 +159,29 @@ def require_scale(node: Node, output: Operand, scale: float) -> None:
     node.require(output.scale == scale, f"output has scale {output.scale}, expected 1/{round(1 / scale)}")
 
 
-def lines_params(node: Node, exact_powers: tuple[int, ...]) -> LinesParams:
-    """Rescaling of the input; exact for scales that are these powers of two, or nearly."""
+def sixteen_bit_step(node: Node, powers: tuple[int, ...], by_lines: Kernel, in_fixed_point: FixedPointFunction) -> Step:
+    """The step of LOGISTIC or TANH of 16 bits; an input whose scale is one of these powers of two, or nearly, needs no rescaling."""
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
     for operand in (input, output):
         node.require(operand.zero_point == 0, f"'{operand.name}' is int16 with zero point {operand.zero_point}, expected 0")
     node.require(0 < input.scale * 12288 <= INT32_MAX, f"input has scale {input.scale}, expected one from 0 to {INT32_MAX / 12288}")
-    samples = logistic_samples().astype(np.int64)
     power = power_of_two(input.scale)
-    if power is not None and power in exact_powers:
-        return LinesParams(3 << (power + 12), 0, samples)
-    multiplier, shift = input.scale * 12288, 0
+    left_shift = power + 12 if power is not None and power in powers else None
+    if left_shift is not None and node.arithmetic != "reference":
+        return unary_step(in_sixteen_bits, FixedPointParams(in_fixed_point, left_shift), input)
+    return unary_step(by_lines, lines_params(node, left_shift), input)
+
+
+def lines_params(node: Node, left_shift: int | None) -> LinesParams:
+    """Rescaling of the input, whose scale is ``2**(left_shift - 12)`` where that is known."""
+    samples, scale = logistic_samples().astype(np.int64), node.input(0).scale
+    if left_shift is not None:
+        return LinesParams(3 << left_shift, 0, samples)
+    multiplier, shift = scale * 12288, 0
     while multiplier <= 32767 / 2 and shift <= 30:
         multiplier, shift = multiplier * 2, shift + 1
-    node.require(multiplier >= 1, f"input has scale {input.scale}, which is too small")
+    node.require(multiplier >= 1, f"input has scale {scale}, which is too small")
     return LinesParams(int(multiplier), shift, samples)
 
 
@@ -256,6 +292,11 @@ def lines(p: LinesParams, x: Array, fraction_bits: int, greatest: int) -> tuple[
     fraction = magnitude & ((1 << fraction_bits) - 1)
     between = (sample << fraction_bits) + fraction * (next_sample - sample)
     return rescaled < 0, np.where(index == 255, greatest, between)
+
+
+def in_sixteen_bits(p: FixedPointParams, x: Array) -> Array:
+    """A function of int16[...]; the output's steps are 1/32768."""
+    return p.function(Width(16).scale_up(x.astype(np.int64), p.left_shift), 3, 16)
 
 
 def logistic_by_lines(p: LinesParams, x: Array) -> Array:

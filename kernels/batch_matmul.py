@@ -6,11 +6,12 @@
 ``(x - x_zero_point) * (y - y_zero_point)`` exactly, equation (22) of docs/quantization.md, and requantize the sum, (15) for int8 and (18)
 for int16, by ``float32(x_scale * y_scale) / output_scale``; int8 operands with an int32 output are multiplied as they are, without zero
 points. A float32 x with an int8 y is dynamic range (see ``hybrid``), a row being what is summed over. y may have a scale for each column,
-and then has no zero point.
+and then has no zero point. XNNPACK takes int8 with a symmetric y, and requantizes by (19); and dynamic range with a constant y.
 
-Source (TensorFlow Lite 2.21): tflite/kernels/batch_matmul.cc, kernels/internal/reference/batch_matmul.h. What goes wrong there is computed
-right here: the scales of dynamic-range rows when x has rank 4 or 5, batches of an x stored swapped when y has one matrix for them all, and
-integers times a y of several scales.
+Source (TensorFlow Lite 2.21): tflite/kernels/batch_matmul.cc, kernels/internal/reference/batch_matmul.h;
+tflite/delegates/xnnpack/xnnpack_delegate.cc#VisitBatchMatMulNode. What goes wrong there is computed right here: the scales of
+dynamic-range rows when x has rank 4 or 5, batches of an x stored swapped when y has one matrix for them all, integers times a y of
+several scales, and XNNPACK's with a y that has a zero point.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import parameters, require_rank
-from qcore.kernels.hybrid import quantize_rows
+from qcore.kernels.delegate import delegated
+from qcore.kernels.delegated_weights import float32_factor, usable
+from qcore.kernels.hybrid import RowQuantization, row_quantization
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
-from qcore.kernels.weighted import QuantizedOutput
-from qcore.numerics.fixed_point import DoubleRounding, ReducedMultiplier, quantize_multiplier
+from qcore.kernels.weighted import QuantizedOutput, Requantization
+from qcore.numerics.fixed_point import DoubleRounding, Float32Rounding, ReducedMultiplier, quantize_multiplier
 
 OUTPUTS = MappingProxyType(
     {
@@ -39,6 +42,9 @@ OUTPUTS = MappingProxyType(
     }
 )
 """Types of the output, by types of x and y."""
+
+FACTOR_LIMIT = 255
+"""XNNPACK's factors are up to this."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class HybridParams:
 
     adj_x: bool
     adj_y: bool
-    asymmetric: bool
+    quantize: RowQuantization
     y: PackedFilter | None
     y_scale: NDArray[np.float32]
 
@@ -111,8 +117,10 @@ def prepare(node: Node) -> Step:
     if x.dtype != "float32":
         return Step(integer, prepare_integer(node), (shape,))
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, 0, np.dtype(np.int8))
-    asymmetric = node.options["asymmetric_quantize_inputs"]
-    return Step(hybrid, HybridParams(adj_x, adj_y, asymmetric, packed, column_scale(node, y, adj_y)), (shape,))
+    scale = column_scale(node, y, adj_y)
+    taken = delegated(node, x, output) and y.constant is not None and usable(scale)
+    quantize = row_quantization(node.options["asymmetric_quantize_inputs"], taken)
+    return Step(hybrid, HybridParams(adj_x, adj_y, quantize, packed, scale), (shape,))
 
 
 def column_scale(node: Node, y: Operand, adj_y: bool) -> NDArray[np.float32]:
@@ -140,18 +148,21 @@ def prepare_integer(node: Node) -> IntegerParams:
     zero_points = x.zero_point, y_zero_point, output.zero_point
     node.require(x.dtype == "int8" or not any(zero_points), f"zero points are {zero_points}, expected 0 where x is int16")
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, y_zero_point, x.storage)
-    return IntegerParams(adj_x, adj_y, packed, x.zero_point, y_zero_point, quantized_output(node, x, scale))
+    return IntegerParams(adj_x, adj_y, packed, x.zero_point, y_zero_point, quantized_output(node, scale))
 
 
-def quantized_output(node: Node, x: Operand, y_scale: NDArray[np.float32]) -> QuantizedOutput:
+def quantized_output(node: Node, y_scale: NDArray[np.float32]) -> QuantizedOutput:
     """What follows integer products: here the requantization is chosen. The product of both scales is taken in float32."""
-    output = node.output
+    x, y, output = node.input(0), node.input(1), node.output
     node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
     factors = quantize_multiplier((np.float32(x.scale) * y_scale).astype(np.float64) / output.scale)
     low, high = output.type.quantized_min, output.type.quantized_max
-    if x.dtype == "int8":
-        return QuantizedOutput(np.dtype(np.int32), DoubleRounding(*factors), output.zero_point, low, high, output.storage)
-    return QuantizedOutput(np.dtype(np.int64), ReducedMultiplier(*factors), 0, low, high, output.storage)
+    if x.dtype == "int16":
+        return QuantizedOutput(np.dtype(np.int64), ReducedMultiplier(*factors), 0, low, high, output.storage)
+    requantize: Requantization = DoubleRounding(*factors)
+    if delegated(node, x, y, output) and y.zero_point == 0 and (factor := float32_factor(x, y, output)) <= FACTOR_LIMIT:
+        requantize = Float32Rounding(factor)
+    return QuantizedOutput(np.dtype(np.int32), requantize, output.zero_point, low, high, output.storage)
 
 
 def pack_columns(y: Array, adj_y: bool, zero_point: int, x_type: np.dtype[Any]) -> PackedFilter:
@@ -168,7 +179,7 @@ def real(p: FloatParams, x: Array, y: Array) -> Array:
 def hybrid(p: HybridParams, x: Array, y: Array) -> Array:
     """float32 times int8, each row of x quantized to int8 by its own range."""
     packed = p.y or pack_columns(y, p.adj_y, 0, y.dtype)
-    codes, scale, zero_point = quantize_rows(x.swapaxes(-1, -2) if p.adj_x else x, p.asymmetric)
+    codes, scale, zero_point = p.quantize(x.swapaxes(-1, -2) if p.adj_x else x)
     sums = packed.product(codes) - zero_point[..., np.newaxis] * packed.sums[..., np.newaxis, :]
     return sums.astype(np.float32) * (scale[..., np.newaxis] * p.y_scale)
 

@@ -11,7 +11,7 @@ import numpy as np
 from qcore.errors import ModelError
 from qcore.kernels.opdef import Array, Node, Operand, Shape
 from qcore.numerics.dtypes import ELEMENT_TYPES
-from qcore.numerics.rounding import round_half_away
+from qcore.numerics.rounding import round_half_away, round_half_even
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 MAX_RANK = 32
@@ -72,7 +72,8 @@ def window(node: Node, what: str, input_size: int, size: int, stride: int, paddi
     if padding == "SAME":
         output = math.ceil(input_size / stride)
     elif padding == "VALID":
-        output = (input_size - extent + stride) // stride
+        reach = input_size - extent + stride
+        output = reach // stride if reach > 0 else -(-reach // stride)  # C++ cuts quotients off: less than a stride short gives none
     else:
         raise node.unsupported(f"padding {padding}, expected SAME or VALID")
     node.require(output >= 0, f"{what} {input_size} is less than the filter's extent {extent}")
@@ -82,10 +83,14 @@ def window(node: Node, what: str, input_size: int, size: int, stride: int, paddi
 def float_activation_range(node: Node, activation: str) -> tuple[float, float]:
     """Real bounds of an activation that clamps; RELU_0_TO_1 is never fused.
 
+    Others that a file may name are let pass and not applied, as TensorFlow Lite does: no bounds.
+
     Source: tflite/kernels/kernel_util.h#CalculateActivationRange.
     """
     ranges = {
         "NONE": (-math.inf, math.inf),
+        "TANH": (-math.inf, math.inf),
+        "SIGN_BIT": (-math.inf, math.inf),
         "RELU": (0.0, math.inf),
         "RELU6": (0.0, 6.0),
         "RELU_N1_TO_1": (-1.0, 1.0),
@@ -111,6 +116,17 @@ def quantized_activation_range(node: Node, activation: str, output: Operand) -> 
         node.require(abs(steps) <= INT32_MAX, f"bound {bound} of {activation} does not fit int32 at output scale {output.scale}")
         bounds.append(min(max(output.zero_point + int(steps), low), high))
     return bounds[0], bounds[1]
+
+
+def float32_activation_range(node: Node, activation: str, output: Operand) -> tuple[int, int]:
+    """XNNPACK's bounds: ``round_half_even(bound / scale + zero_point)``, quotient and sum in float32, within the type.
+
+    Source: XNNPACK src/xnnpack/requantization.h#xnn_qs8_quantize.
+    """
+    limits = output.type.quantized_min, output.type.quantized_max
+    bounds = np.array(float_activation_range(node, activation), np.float32) / np.float32(output.scale) + np.float32(output.zero_point)
+    low, high = round_half_even(np.clip(bounds, *limits))
+    return int(low), int(high)
 
 
 def require_same_type(node: Node, *operands: Operand) -> None:
@@ -246,3 +262,9 @@ def require_indices(where: str, indices: Array, bound: int) -> None:
     outside = (indices < 0) | (indices >= bound)
     if outside.any():
         raise ModelError(f"{where}: index {indices[outside].flat[0]} is out of range, there are {bound}")
+
+
+def option_integers(node: Node, name: str) -> tuple[int, ...]:
+    """The numbers of an option that is a vector; none where the file leaves it out."""
+    values = node.options[name]
+    return () if values is None else tuple(int(value) for value in values)

@@ -5,8 +5,9 @@
 
 Input and output are NHWC, the filter OHWI. Padding stands for real zero. An input of more channels than the filter is taken in
 groups: the first channels meet the first filters, and so on. Integer kinds sum ``(input - zero_point) * (filter - zero_point)``
-exactly and requantize the sum once (see ``weighted``). A float32 input with an integer filter is dynamic range (see ``hybrid``): where
-the filter has different scales for its channels, images are quantized asymmetrically, else symmetrically.
+exactly and requantize the sum once (see ``weighted``); the builtin kernels leave groups to the reference ones. A float32 input with an
+integer filter is dynamic range (see ``hybrid``): where the filter has different scales for its channels, images are quantized
+asymmetrically, else symmetrically. XNNPACK takes no narrow filters (see ``delegated_weights``).
 
 The kernel lays the windows of a tile of outputs side by side, so that the tile is one matrix product.
 
@@ -27,7 +28,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
-from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.delegated_weights import takes_weights
+from qcore.kernels.hybrid import RowQuantization, real_values, row_quantization
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import (
@@ -42,6 +44,7 @@ from qcore.kernels.weighted import (
     require_types,
 )
 from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
+from qcore.numerics.fixed_point import DoubleRounding, HalfUpRounding
 
 FILTERS = MappingProxyType(
     {"float32": ("float32", "int8", "int4", "uint8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int4", "int16")}
@@ -111,13 +114,13 @@ class HybridParams:
 
     packed: the filter, where it is known at plan time.
     filter_scale: float32[1 or channels].
-    asymmetric: how images are quantized.
+    quantize: how images are quantized.
     """
 
     geometry: Geometry
     packed: PackedFilter | None
     filter_scale: NDArray[np.float32]
-    asymmetric: bool
+    quantize: RowQuantization
     finish: RealOutput
 
 
@@ -154,17 +157,19 @@ def prepare(node: Node) -> Step:
     if 0 in shapes.output:
         return Step(empty_output, (shapes.output, input.storage), (shapes.output,))
     scratch = scratch_bytes(shapes, input, filter)
+    delegated = bias is not None and not filter.type.packed and takes_weights(node, input, filter, bias, 0)
     if input.dtype != "float32":
-        return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
+        return Step(convolve_quantized, prepare_quantized(node, shapes, delegated), (shapes.output,), scratch)
     if filter.dtype != "float32":
-        return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
+        return Step(convolve_hybrid, prepare_hybrid(node, shapes, delegated), (shapes.output,), scratch)
     return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
 
 
-def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
+def prepare_quantized(node: Node, shapes: Geometry, delegated: bool) -> QuantizedParams:
     """A convolution of integers; only uint8 filters have a zero point."""
-    input, filter = node.input(0), node.input(1)
-    finish = quantized_output(node, input, filter, node.optional_input(2), filter.shape[0])
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    builtin = HalfUpRounding if shapes.groups == 1 else DoubleRounding
+    finish = quantized_output(node, input, filter, bias, filter.shape[0], builtin=builtin, delegated=delegated)
     zero_point = filter.zero_point if filter.dtype == "uint8" else 0
     if filter.dtype != "uint8" and filter.quantization is not None:
         node.require(not filter.quantization.zero_point.any(), f"filter is {filter.dtype} with a zero point other than 0")
@@ -172,14 +177,16 @@ def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
     return QuantizedParams(shapes, packed, input.zero_point, zero_point, finish)
 
 
-def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
+def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> HybridParams:
     """A convolution of float32 inputs with an integer filter."""
     filter = node.input(1)
     scale = filter_scale(node, filter, filter.shape[0])
     asymmetric = bool((scale != scale[0]).any())
-    node.require(asymmetric or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported")
+    node.require(
+        asymmetric or delegated or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported"
+    )
     packed = None if filter.constant is None else pack_codes(shapes, filter.constant, 0, np.dtype(np.int8))
-    return HybridParams(shapes, packed, scale, asymmetric, real_output(node))
+    return HybridParams(shapes, packed, scale, row_quantization(asymmetric, delegated), real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
@@ -249,7 +256,7 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
 def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
     packed = p.packed or pack_codes(p.geometry, filter, 0, np.dtype(np.int8))
-    rows = quantize_rows(x.reshape(len(x), -1), p.asymmetric)
+    rows = p.quantize(x.reshape(len(x), -1))
     zero_point = rows.zero_point.reshape(-1, 1, 1, 1)
     offset = zero_point * packed.sums.reshape(-1)
     output = np.empty(p.geometry.output, np.float32)

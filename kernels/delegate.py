@@ -28,7 +28,9 @@ def can_hold(tensor: Operand) -> bool:
     if tensor.dtype == "float32":
         return True
     quantization = tensor.quantization
-    return tensor.dtype in EIGHT_BITS and quantization is not None and quantization.scale.size == 1 and quantization.quantized_dimension == 0
+    return (
+        tensor.dtype in EIGHT_BITS and quantization is not None and quantization.scale.size == 1 and quantization.quantized_dimension == 0
+    )
 
 
 def scale_ratio(input: Operand, output: Operand) -> np.float32:

@@ -13,10 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.delegate import delegated
-from qcore.kernels.opdef import Node, Operand
+from qcore.kernels.opdef import Blocks, Node, Operand
 
 FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 """Fused activations that it has."""
+
+BLOCK = 32
+"""Blocks of a filter are multiples of this."""
 
 FACTOR_LIMIT = 256
 """Factors are below this."""
@@ -33,6 +36,17 @@ def takes_weights(node: Node, input: Operand, filter: Operand, bias: Operand | N
         and (holds_bytes(filter) if filter.dtype == "uint8" else holds_channels(filter, axis))
         and (bias is None or holds_bias(filter, bias))
         and (input.dtype == "float32" or bool((float32_factor(input, filter, node.output) < FACTOR_LIMIT).all()))
+    )
+
+
+def takes_blocks(node: Node, input: Operand, filter: Operand, bias: Operand | None, blocks: Blocks) -> bool:
+    """It computes an operator of float32 with a filter of blocks, each of which fills whole vectors."""
+    return (
+        delegated(node, input, node.output)
+        and node.options["fused_activation_function"] in FUSED
+        and filter.constant is not None
+        and blocks.size % BLOCK == 0
+        and (bias is None or holds_bias(filter, bias))
     )
 
 

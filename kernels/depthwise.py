@@ -5,8 +5,9 @@
         * filter[0, ky, kx, c * multiplier + m])
 
 Input and output are NHWC, the filter 1HWC. Padding stands for real zero. Integer kinds sum
-``(input - zero_point) * (filter - zero_point)`` exactly and requantize the sum once (see ``weighted``). A float32 input with an int8
-filter is dynamic range: each image is quantized asymmetrically (see ``hybrid``).
+``(input - zero_point) * (filter - zero_point)`` exactly and requantize the sum once (see ``weighted``); the builtin kernels do so in
+vectors for int8, and as the reference ones for uint8. A float32 input with an int8 filter is dynamic range: each image is quantized
+asymmetrically (see ``hybrid``). XNNPACK takes neither that nor an int4 filter (see ``delegated_weights``).
 
 The kernel adds up the filter's taps, each the product of a shifted view of the input with one row of weights. Sums of integers are
 taken in floats that hold them exactly (see ``products``).
@@ -27,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
+from qcore.kernels.delegated_weights import takes_weights
 from qcore.kernels.hybrid import quantize_rows, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
@@ -36,15 +38,20 @@ from qcore.kernels.weighted import (
     codes,
     empty_output,
     filter_scale,
+    in_vectors,
     quantized_output,
     real_output,
     require_bias_size,
     require_types,
 )
 from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
+from qcore.numerics.fixed_point import DoubleRounding
 
 FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int16")})
 """Types of the filter, by type of the input."""
+
+LANES = 8
+"""Channels that the builtin kernel for int8 requantizes at a time."""
 
 TILE = 1 << 16
 """Outputs computed at once: few enough to stay in the processor's cache."""
@@ -151,7 +158,14 @@ def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
     """A depthwise convolution of integers; only a uint8 filter's zero point counts."""
     input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
     node.require(input.dtype != "int16" or bias is None or bias.dtype == "int64", "bias is int32, expected int64 for int16 inputs")
-    finish = quantized_output(node, input, filter, bias, filter.shape[3])
+    delegated = (
+        bias is not None
+        and input.dtype == filter.dtype
+        and node.options["depth_multiplier"] == shapes.multiplier
+        and takes_weights(node, input, filter, bias, 3)
+    )
+    builtin = DoubleRounding if input.dtype == "uint8" else in_vectors(LANES)
+    finish = quantized_output(node, input, filter, bias, filter.shape[3], builtin=builtin, delegated=delegated)
     zero_point = filter.zero_point if filter.dtype == "uint8" else 0
     taps = None if filter.constant is None else exact_taps(shapes, filter.constant, zero_point, input.storage)
     return QuantizedParams(shapes, taps, input.zero_point, zero_point, finish)

@@ -8,8 +8,12 @@ float64 (20), unlike convolutions; a filter with a scale for each unit has no ze
 dense one that it stands for; its sums are requantized as those of convolutions are. A float32 input with an integer filter is dynamic
 range (see ``hybrid``); with a blockwise filter it is always quantized asymmetrically.
 
+The builtin kernels sum in int32 but for int16 with an int64 bias, which they leave to the reference ones, and round by (16); where the
+filter has one scale they take its product with the input's in float32. XNNPACK takes symmetric filters (see ``delegated_weights``), and
+requantizes by (19).
+
 Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
-kernels/internal/reference/integer_ops/fully_connected.h.
+kernels/internal/reference/integer_ops/fully_connected.h, kernels/internal/optimized/integer_ops/fully_connected.h.
 """
 
 from __future__ import annotations
@@ -22,25 +26,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.common import parameters, quantized_activation_range, require_rank
-from qcore.kernels.hybrid import block_scale, dequantize_blocks, quantize_rows, real_values
-from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
+from qcore.kernels.common import float32_activation_range, parameters, quantized_activation_range, require_rank
+from qcore.kernels.delegated_weights import FUSED, float32_factor, takes_blocks, takes_weights
+from qcore.kernels.hybrid import RowQuantization, block_scale, dequantize_blocks, real_values, row_quantization
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Blocks, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import (
-    BIAS_SCALE_TOLERANCE,
     BIAS_TYPES,
     QuantizedOutput,
     RealOutput,
+    Requantization,
     accumulator_type,
+    common_factor,
     filter_scale,
     real_output,
     require_bias_size,
 )
-from qcore.numerics.fixed_point import DoubleRounding, Float64Rounding, quantize_multiplier
+from qcore.numerics.fixed_point import DoubleRounding, Float32Rounding, Float64Rounding, HalfUpRounding, quantize_multiplier
 
 SIGNED = ("int8", "int4", "int2")
 FILTERS = MappingProxyType({"float32": ("float32", "uint8", *SIGNED), "int8": SIGNED, "uint8": ("uint8",), "int16": SIGNED})
 """Types of the filter, by type of the input."""
+
+TILE = (4, 32)
+"""Units and depth of the tiles in which the builtin kernel for int4 takes its filter."""
 
 OUTPUTS = MappingProxyType({"float32": ("float32",), "int8": ("int8",), "uint8": ("uint8", "int16"), "int16": ("int16",)})
 """Types of the output, by type of the input."""
@@ -76,7 +85,7 @@ class HybridParams:
     """
 
     rows: Rows
-    asymmetric: bool
+    quantize: RowQuantization
     filter: PackedFilter | None
     filter_scale: NDArray[np.float32]
     output: RealOutput
@@ -84,12 +93,13 @@ class HybridParams:
 
 @dataclass(frozen=True)
 class BlockwiseParams:
-    """Shapes, and what follows the products.
+    """Shapes, how the input is quantized, and what follows the products.
 
     filter: float32[units, depth], real values.
     """
 
     rows: Rows
+    quantize: RowQuantization
     filter: NDArray[np.float32]
     output: RealOutput
 
@@ -121,16 +131,19 @@ def prepare(node: Node) -> Step:
     require_types(node, input, filter, bias)
     rows = prepare_rows(node, input, filter)
     require_bias_size(node, bias, filter.shape[0])
+    activation = node.options["fused_activation_function"]
+    if activation not in FUSED:
+        raise node.unsupported(f"fused activation {activation}, qcore has {', '.join(FUSED)}")
     if rows.depth == 0:
         return Step(zeros, (rows.shape, node.output.storage), (rows.shape,))
     if filter.dtype == "float32":
         return Step(real, FloatParams(rows, real_output(node)), (rows.shape,))
     if input.dtype == "float32" and filter.blocks is not None:
-        real_filter = dequantize_blocks(filter.value, block_scale(node, filter, filter.blocks))
-        return Step(blockwise, BlockwiseParams(rows, real_filter, real_output(node)), (rows.shape,))
+        return Step(blockwise, prepare_blockwise(node, rows, filter.blocks), (rows.shape,))
+    delegated = not filter.sparse and takes_weights(node, input, filter, bias, 0)
     if input.dtype == "float32":
-        return Step(hybrid, prepare_hybrid(node, rows), (rows.shape,))
-    return Step(integer, prepare_integer(node, rows), (rows.shape,))
+        return Step(hybrid, prepare_hybrid(node, rows, delegated), (rows.shape,))
+    return Step(integer, prepare_integer(node, rows, delegated), (rows.shape,))
 
 
 def require_types(node: Node, input: Operand, filter: Operand, bias: Operand | None) -> None:
@@ -155,43 +168,64 @@ def prepare_rows(node: Node, input: Operand, filter: Operand) -> Rows:
     return Rows(count, depth, shape)
 
 
-def prepare_hybrid(node: Node, rows: Rows) -> HybridParams:
+def prepare_blockwise(node: Node, rows: Rows, blocks: Blocks) -> BlockwiseParams:
+    """Dynamic range with a filter of blocks."""
+    input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
+    quantize = row_quantization(asymmetric=True, delegated=takes_blocks(node, input, filter, bias, blocks))
+    real_filter = dequantize_blocks(filter.value, block_scale(node, filter, blocks))
+    return BlockwiseParams(rows, quantize, real_filter, real_output(node))
+
+
+def prepare_hybrid(node: Node, rows: Rows, delegated: bool) -> HybridParams:
     """Dynamic range: float32 input and output, integer filter."""
     filter = node.input(1)
+    asymmetric = node.options["asymmetric_quantize_inputs"] and not (node.arithmetic != "reference" and is_tiled(filter))
     return HybridParams(
         rows,
-        node.options["asymmetric_quantize_inputs"],
+        row_quantization(asymmetric, delegated),
         None if filter.constant is None else pack_codes(filter.constant),
         unit_scale(node, filter),
         real_output(node),
     )
 
 
-def prepare_integer(node: Node, rows: Rows) -> IntegerParams:
+def is_tiled(filter: Operand) -> bool:
+    """The builtin kernels have one for int4 that takes the filter in tiles, and quantizes rows symmetrically whatever the option says."""
+    units, depth = filter.shape
+    return filter.dtype == "int4" and filter.constant is not None and units >= TILE[0] and depth >= TILE[1] and depth % 2 == 0
+
+
+def prepare_integer(node: Node, rows: Rows, delegated: bool) -> IntegerParams:
     """Integer input, filter and output."""
     input, filter, output = node.input(0), node.input(1), node.output
     node.require(output.dtype == input.dtype or output.zero_point == 0, f"output has zero point {output.zero_point}, expected 0 for int16")
     _, zero_point = parameters(filter)
     node.require(not filter.sparse or (input.dtype == "int8" and zero_point == 0), "a sparse filter takes int8 inputs and has zero point 0")
     packed = None if filter.constant is None else pack(filter.constant, zero_point, greatest_magnitude(input.storage))
-    return IntegerParams(rows, packed, zero_point, input.zero_point, quantized_output(node))
+    symmetric = filter.dtype == "uint8" or zero_point == 0
+    return IntegerParams(rows, packed, zero_point, input.zero_point, quantized_output(node, delegated and symmetric))
 
 
-def quantized_output(node: Node) -> QuantizedOutput:
+def quantized_output(node: Node, delegated: bool) -> QuantizedOutput:
     """What follows integer products: here the requantization is chosen."""
     input, filter, bias, output = node.input(0), node.input(1), node.optional_input(2), node.output
+    activation = node.options["fused_activation_function"]
     node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
-    product_scale = np.float64(input.scale) * unit_scale(node, filter).astype(np.float64)
-    if bias is not None and product_scale.size == 1:
-        bias_scale, _ = parameters(bias)
-        apart = abs(product_scale[0] - bias_scale) / output.scale
-        node.require(
-            apart <= BIAS_SCALE_TOLERANCE, f"bias has scale {bias_scale}, input times filter {product_scale[0]}, expected the same"
-        )
-    low, high = quantized_activation_range(node, node.options["fused_activation_function"], output)
-    factor = product_scale / output.scale
-    requantize = DoubleRounding(*quantize_multiplier(factor)) if filter.sparse else Float64Rounding(factor)
-    return QuantizedOutput(accumulator_type(node, input, bias), requantize, output.zero_point, low, high, output.storage)
+    scale = unit_scale(node, filter)
+    factor = np.float64(input.scale) * scale.astype(np.float64) / np.float64(output.scale)
+    builtin_factor = common_factor(node, input, scale, bias) if scale.size == 1 else factor
+    builtin = node.arithmetic != "reference"
+    accumulator = accumulator_type(node, input, bias, unsaid="int32" if builtin else "int64")
+    low, high = quantized_activation_range(node, activation, output)
+    requantize: Requantization = Float64Rounding(factor)
+    if delegated:
+        requantize = Float32Rounding(float32_factor(input, filter, output))
+        low, high = float32_activation_range(node, activation, output)
+    elif filter.sparse:
+        requantize = DoubleRounding(*quantize_multiplier(factor))
+    elif builtin and accumulator == np.int32:
+        requantize = HalfUpRounding(*quantize_multiplier(builtin_factor))
+    return QuantizedOutput(accumulator, requantize, output.zero_point, low, high, output.storage)
 
 
 def unit_scale(node: Node, filter: Operand) -> NDArray[np.float32]:
@@ -221,14 +255,14 @@ def real(p: FloatParams, input: Array, filter: Array, bias: Array | None = None)
 def hybrid(p: HybridParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[..., depth], quantized to int8 row by row, times int8[units, depth], plus float32[units]."""
     packed = p.filter or pack_codes(filter)
-    codes, scale, zero_point = quantize_rows(p.rows.of(input), p.asymmetric)
+    codes, scale, zero_point = p.quantize(p.rows.of(input))
     sums = packed.product(codes) - np.multiply.outer(zero_point, packed.sums)
     return p.output(real_values(sums, scale, p.filter_scale), bias).reshape(p.rows.shape)
 
 
 def blockwise(p: BlockwiseParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[..., depth], quantized to int8 row by row, times real[units, depth], plus float32[units]."""
-    codes, scale, zero_point = quantize_rows(p.rows.of(input), asymmetric=True)
+    codes, scale, zero_point = p.quantize(p.rows.of(input))
     total = (codes - zero_point[:, np.newaxis]).astype(np.float32) @ p.filter.T
     total *= scale[:, np.newaxis]
     return p.output(total, bias).reshape(p.rows.shape)
@@ -243,8 +277,7 @@ def integer(p: IntegerParams, input: Array, filter: Array, bias: Array | None = 
     offset = -p.input_zero_point * packed.sums
     if bias is not None:
         offset += bias.reshape(-1)
-    accumulator = packed.product(p.rows.of(input)) + offset.astype(p.output.accumulator)
-    return p.output(accumulator.astype(p.output.accumulator, copy=False), None).reshape(p.rows.shape)
+    return p.output(packed.product(p.rows.of(input)), offset).reshape(p.rows.shape)
 
 
 FULLY_CONNECTED = OpDef(

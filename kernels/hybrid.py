@@ -7,16 +7,21 @@ a scale: one batch entry of a dense layer, one image of a convolution.
     codes = round_half_away(x / scale) + zero_point
     real  = (sum(codes * filter) - zero_point * sum(filter)) * (scale * filter_scale) + bias
 
+XNNPACK always quantizes asymmetrically, with float32 throughout and ties to even.
+
 Weights are symmetric: they have no zero point. Blockwise weights (39) have a scale for each run of elements along their last axis; they
 are brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/internal/portable_tensor_utils.h#BatchQuantizeFloats,
 internal/reference/portable_tensor_utils.cc#PortableSymmetricQuantizeFloats, #PortableAsymmetricQuantizeFloats,
-#PortableMatrixBatchVectorMultiplyAccumulate.
+#PortableMatrixBatchVectorMultiplyAccumulate; XNNPACK src/xnnpack/quantization.h#xnn_f32_qd8_asymmetric_quantization_params,
+src/f32-qs8-vcvt/avx512skx.c.in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +29,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.common import require_rank
 from qcore.kernels.opdef import Blocks, Node, Operand
-from qcore.numerics.rounding import round_half_away
+from qcore.numerics.rounding import round_half_away, round_half_even
 
 LEAST_CODE, GREATEST_CODE = -128, 127
 
@@ -42,6 +47,15 @@ class QuantizedRows(NamedTuple):
     zero_point: NDArray[np.int32]
 
 
+RowQuantization = Callable[[NDArray[np.float32]], QuantizedRows]
+"""From float32[..., depth]."""
+
+
+def row_quantization(asymmetric: bool, delegated: bool) -> RowQuantization:
+    """How rows are quantized: as the operator says, or XNNPACK's way where it takes the operator."""
+    return quantize_rows_to_even if delegated else partial(quantize_rows, asymmetric=asymmetric)
+
+
 def quantize_rows(x: NDArray[np.float32], asymmetric: bool) -> QuantizedRows:
     """Quantize float32[..., depth] to int8, each row by its own range.
 
@@ -50,6 +64,24 @@ def quantize_rows(x: NDArray[np.float32], asymmetric: bool) -> QuantizedRows:
     """
     with np.errstate(all="ignore"):  # infinite and vanishing ranges give infinite and zero scales, which is their meaning
         return _asymmetric(x) if asymmetric else _symmetric(x)
+
+
+def quantize_rows_to_even(x: NDArray[np.float32]) -> QuantizedRows:
+    """Quantize float32[..., depth] to int8, each row's range, widened to hold 0, spread over all codes: XNNPACK's way.
+
+    The zero point comes from the end of the range whose terms are smaller. All is float32, and rounded half to even; steps are
+    rounded before the zero point is added. NaN counts for no range and becomes the greatest code.
+    """
+    with np.errstate(all="ignore"):
+        low, high = (reduce(x, axis=-1, initial=np.float32(0)) for reduce in (np.fmin.reduce, np.fmax.reduce))
+        least, greatest = np.float32(LEAST_CODE), np.float32(GREATEST_CODE)
+        inverse = np.where(low == high, np.float32(1), (greatest - least) / (high - low)).astype(np.float32)
+        below, above = low * inverse, high * inverse
+        nudged = np.where((least + below) + (greatest + above) > 0, least - below, greatest - above)
+        zero_point = round_half_even(np.fmin(np.fmax(nudged, least), greatest)).astype(np.int32)
+        steps = round_half_even(np.fmin(x * inverse[..., np.newaxis], np.float32(np.iinfo(np.int16).max)))
+        codes = np.clip(steps + zero_point[..., np.newaxis].astype(np.float32), least, greatest).astype(np.int8)
+        return QuantizedRows(codes, np.float32(1) / inverse, zero_point)
 
 
 def real_values(

@@ -8,8 +8,8 @@ roundings show: the mean of codes 0, 0, 0, 1 is 1, by way of 1/4 = 1/2 / 2.
 
 The other arithmetics sum the codes themselves, and account for zero points afterwards (ibid., sum-of-codes):
 
-* XNNPACK brings sums of 8-bit codes to the output in float32, both zero points included, ties to even;
-* the builtin SUM of codes does so too, but adds the output's zero point after rounding, ties away from zero;
+* XNNPACK brings sums of 8-bit codes to the output in float32, both zero points included;
+* the builtin SUM of codes does so too, but adds the output's zero point after rounding;
 * the builtin MEAN of 8-bit images over height and width, named in just this way and kept as dimensions of 1, rounds what the zero
   point comes to apart from the sum. It is a vector loop over channels.
 

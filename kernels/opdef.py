@@ -134,6 +134,9 @@ class Session(Protocol):
     def signature(self, subgraph: int) -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
         """Inputs and outputs of a subgraph as the file declares them; raises ModelError where there is no such subgraph."""
 
+    def operators(self, subgraph: int) -> tuple[str, ...]:
+        """Names of a subgraph's operators in order; raises ModelError where there is no such subgraph."""
+
     def call(self, subgraph: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Run a subgraph on these inputs; raises QCoreError where it cannot."""
 

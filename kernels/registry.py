@@ -37,6 +37,8 @@ from qcore.kernels import (
     one_hot,
     pad,
     pool,
+    random_bits,
+    random_numbers,
     rectifier,
     reduce,
     reshape,
@@ -246,6 +248,11 @@ _ROWS = (
     variables.VAR_HANDLE,
     variables.ASSIGN_VARIABLE,
     variables.READ_VARIABLE,
+    # random numbers
+    random_numbers.RANDOM_UNIFORM,
+    random_numbers.RANDOM_STANDARD_NORMAL,
+    random_numbers.MULTINOMIAL,
+    random_bits.STABLEHLO_RNG_BIT_GENERATOR,
 )
 
 _CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS,)

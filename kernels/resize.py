@@ -4,32 +4,42 @@ Input and output are NHWC, and share scale and zero point: values are moved or a
 lies over input position ``o * scale``, or ``(o + 1/2) * scale - 1/2`` with half_pixel_centers, where scale is
 ``input / output``, or ``(input - 1) / (output - 1)`` with align_corners. These positions decide everything, so their rounding matters:
 
-* bilinear float32 and uint8: float32 throughout; a uint8 is the sum of its four weighted neighbours plus 1/2, cut off;
+* bilinear float32: float32 throughout;
+* bilinear uint8: likewise, a sum of four weighted neighbours plus 1/2, cut off. The reference kernel weighs a pixel by its row, then by
+  its column; the builtin one by the product of both, and takes the neighbours in another order;
 * bilinear int8 and int16: integers in units of 1/1024, scale rounded to nearest; the sum, in units of 2**-20, is rounded half away,
   equation (33) of docs/quantization.md;
+* bilinear int8 and uint8 in XNNPACK: positions in float32, kept within the image, and weights in units of 1/2048; sums are rounded
+  half up, equation (47);
 * nearest: float32; without the last subtraction of 1/2, and rounded down, or half away with align_corners.
 
 A rounded scale may lead past the last pixel. There TensorFlow Lite reads whatever comes next in memory; qcore reads the last pixel.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/resize_bilinear.cc, resize_nearest_neighbor.cc,
-kernels/internal/reference/resize_bilinear.h#ResizeBilinear, #ResizeBilinearInteger, resize_nearest_neighbor.h#GetNearestNeighbor.
+kernels/internal/reference/resize_bilinear.h#ResizeBilinear, #ResizeBilinearInteger, resize_nearest_neighbor.h#GetNearestNeighbor;
+kernels/internal/optimized/resize_bilinear.h; XNNPACK src/indirection.c#xnn_indirection_init_resize_bilinear2d_hwc_q11,
+src/s8-ibilinear/sse.c.in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import integers, require_rank, require_same_type, types_of_width
+from qcore.kernels.delegate import delegated
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Shape, Step
-from qcore.numerics.fixed_point import rounding_divide_by_pot
+from qcore.numerics.fixed_point import divide_by_pot_in_place
 from qcore.numerics.rounding import round_half_away
 
 FRACTION_BITS = 10
-ONE = 1 << FRACTION_BITS
+"""Fractional bits of positions and weights."""
+DELEGATE_FRACTION_BITS = 11
+"""The same in XNNPACK."""
 BLOCK = 1 << 16
 """Output elements worked on at once, so that the wide temporaries stay in the processor's cache."""
 
@@ -62,7 +72,7 @@ class Taps:
     """The two input positions that each output position takes from, and how much of each.
 
     lower, upper: int64[output], in [0, input).
-    lower_weight, upper_weight: float32[output], or int32 | int64[output] in units of 1/1024.
+    lower_weight, upper_weight: float32[output], or int32 | int64[output] in units of a power of two.
     """
 
     lower: NDArray[np.int64]
@@ -80,12 +90,27 @@ class Params:
     output: Shape
 
 
+Kernel = Callable[[Params, Array, Array], Array]
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How means are taken: a row's neighbours first, then a column's.
+
+    taps: both neighbours along an axis, and their weights.
+    round_in_place: sums as values of the input's type; None where they are such.
+    """
+
+    taps: Callable[[Axis], Taps]
+    round_in_place: Callable[[Array], None] | None = None
+
+
 def infer_shape(input: Shape, height: int, width: int) -> Shape:
     """NHWC: batch and channels stay."""
     return input[0], height, width, input[3]
 
 
-def prepare(node: Node, least_size: int, kernel: Callable[[Params, Array, Array], Array]) -> Step:
+def prepare(node: Node, least_size: int, kernel: Kernel) -> Step:
     """A resize whose output is at least that high and wide."""
     input, output, options = node.input(0), node.output, node.options
     require_same_type(node, input, output)
@@ -108,7 +133,23 @@ def prepare_bilinear(node: Node) -> Step:
     """RESIZE_BILINEAR."""
     both = node.options["align_corners"] and node.options["half_pixel_centers"]
     node.require(not both, "align_corners and half_pixel_centers are both set, expected one at most")
-    return prepare(node, 1, bilinear_float if node.input(0).dtype in ("float32", "uint8") else bilinear_integer)
+    return prepare(node, 1, bilinear_kernel(node))
+
+
+def bilinear_kernel(node: Node) -> Kernel:
+    """How RESIZE_BILINEAR takes means."""
+    input, size, output = node.input(0), node.input(1), node.output
+    if delegated(node, input, output) and size.constant is not None and output.rank == 4:
+        if input.dtype == "float32":
+            return partial(bilinear, Scheme(delegate_taps))
+        half_up = partial(divide_by_pot_in_place, exponent=2 * DELEGATE_FRACTION_BITS, ties="up")
+        return partial(bilinear, Scheme(delegate_integer_taps, half_up))
+    if input.dtype == "float32":
+        return partial(bilinear, Scheme(float_taps))
+    if input.dtype == "uint8":
+        return partial(bilinear_uint8, node.arithmetic == "reference")
+    taps = partial(integer_taps, weight_type=np.int32 if input.dtype == "int8" else np.int64)
+    return partial(bilinear, Scheme(taps, partial(divide_by_pot_in_place, exponent=2 * FRACTION_BITS, ties="away")))
 
 
 def prepare_nearest(node: Node) -> Step:
@@ -140,15 +181,34 @@ def float_taps(axis: Axis) -> Taps:
 
 def integer_taps(axis: Axis, weight_type: type[np.signedinteger]) -> Taps:
     """Neighbours and weights in units of 1/1024, as ``float_taps``."""
+    one = 1 << FRACTION_BITS
     numerator, denominator = axis.ratio
-    scale = (ONE * numerator + denominator // 2) // denominator
+    scale = (one * numerator + denominator // 2) // denominator
     positions = np.arange(axis.output, dtype=np.int64) * scale
     if axis.half_pixel_centers:
-        positions += scale // 2 - ONE // 2
+        positions += scale // 2 - one // 2
     lower = np.clip(positions >> FRACTION_BITS, 0, axis.input - 1)
-    upper = np.minimum((positions + ONE - 1) >> FRACTION_BITS, axis.input - 1)
-    upper_weight = (positions - lower * ONE).astype(weight_type)
-    return Taps(lower, upper, ONE - upper_weight, upper_weight)
+    upper = np.minimum((positions + one - 1) >> FRACTION_BITS, axis.input - 1)
+    upper_weight = (positions - lower * one).astype(weight_type)
+    return Taps(lower, upper, one - upper_weight, upper_weight)
+
+
+def delegate_taps(axis: Axis) -> Taps:
+    """Neighbours and weights in float32; positions with half_pixel_centers keep within the image."""
+    positions = np.arange(axis.output, dtype=np.float32) * axis.scale
+    if axis.half_pixel_centers:
+        positions = np.clip(positions + (np.float32(0.5) * axis.scale - np.float32(0.5)), np.float32(0), np.float32(axis.input - 1))
+    lower = np.minimum(positions.astype(np.int64), axis.input - 1)
+    upper = np.minimum(lower + 1, axis.input - 1)
+    upper_weight = positions - lower.astype(np.float32)
+    return Taps(lower, upper, np.float32(1) - upper_weight, upper_weight)
+
+
+def delegate_integer_taps(axis: Axis) -> Taps:
+    """The same with int32 weights in units of 1/2048."""
+    taps, one = delegate_taps(axis), np.int32(1 << DELEGATE_FRACTION_BITS)
+    upper_weight = np.rint(taps.upper_weight * np.float32(one)).astype(np.int32)
+    return replace(taps, lower_weight=one - upper_weight, upper_weight=upper_weight)
 
 
 def row_blocks(p: Params) -> Iterator[slice]:
@@ -170,46 +230,60 @@ def nearest(p: Params, x: Array, _size: Array) -> Array:
     return out
 
 
-def bilinear_float(p: Params, x: Array, _size: Array) -> Array:
-    """Weighted means of four pixels of float32 | uint8[batch, height, width, channels].
+def bilinear(scheme: Scheme, p: Params, x: Array, _size: Array) -> Array:
+    """Weighted means of two rows, then of two columns of these.
 
-    The order of products and sums is TensorFlow Lite's: for uint8 it decides ties.
+    Args:
+        scheme: weights and rounding.
+        p: axes and shape.
+        x: float32 | int8 | uint8 | int16[batch, height, width, channels].
+
+    Integer sums are exact: below 2**31 for 8 bits, below 2**39 for int16.
+    """
+    out = np.empty(p.output, x.dtype)
+    if 0 in p.output:
+        return out
+    height, width = scheme.taps(p.height), scheme.taps(p.width)
+    left_weight, right_weight = width.lower_weight[:, np.newaxis], width.upper_weight[:, np.newaxis]
+    for rows in row_blocks(p):
+        lines = x.take(height.lower[rows], axis=1) * height.lower_weight[rows, np.newaxis, np.newaxis]
+        lines += x.take(height.upper[rows], axis=1) * height.upper_weight[rows, np.newaxis, np.newaxis]
+        mean = lines.take(width.lower, axis=2)
+        mean *= left_weight
+        right = lines.take(width.upper, axis=2)
+        right *= right_weight
+        mean += right
+        if scheme.round_in_place is not None:
+            scheme.round_in_place(mean)
+        out[:, rows] = mean
+    return out
+
+
+def bilinear_uint8(weighs_twice: bool, p: Params, x: Array, _size: Array) -> Array:
+    """Weighted means of four pixels of uint8[batch, height, width, channels], in float32, plus 1/2, cut off.
+
+    Args:
+        weighs_twice: pixels are weighed by row, then by column, column after column; else by the product of both weights, row after
+            row. It decides what falls on a tie.
+        p: axes and shape.
+        x: the image.
     """
     out = np.empty(p.output, x.dtype)
     if 0 in p.output:
         return out
     height, width = float_taps(p.height), float_taps(p.width)
-    left_weight, right_weight = width.lower_weight[:, np.newaxis], width.upper_weight[:, np.newaxis]
-    half = np.float32(0 if x.dtype == np.float32 else 0.5)
+    top, bottom = (height.lower, height.lower_weight), (height.upper, height.upper_weight)
+    left, right = (width.lower, width.lower_weight), (width.upper, width.upper_weight)
+    by_columns = ((top, left), (bottom, left), (top, right), (bottom, right))
+    by_rows = ((top, left), (top, right), (bottom, left), (bottom, right))
     for rows in row_blocks(p):
-        top = x.take(height.lower[rows], axis=1) * height.lower_weight[rows, np.newaxis, np.newaxis]
-        bottom = x.take(height.upper[rows], axis=1) * height.upper_weight[rows, np.newaxis, np.newaxis]
-        mean = top.take(width.lower, axis=2) * left_weight
-        mean += bottom.take(width.lower, axis=2) * left_weight
-        mean += top.take(width.upper, axis=2) * right_weight
-        mean += bottom.take(width.upper, axis=2) * right_weight
-        mean += half
-        out[:, rows] = mean
-    return out
-
-
-def bilinear_integer(p: Params, x: Array, _size: Array) -> Array:
-    """Weighted means of four pixels of int8 | int16[batch, height, width, channels], rounded half away from zero.
-
-    Exact up to the rounding, so the order does not matter. Sums are below 2**31 for int8, below 2**39 for int16.
-    """
-    out = np.empty(p.output, x.dtype)
-    if 0 in p.output:
-        return out
-    weight_type = np.int32 if x.dtype == np.int8 else np.int64
-    height, width = integer_taps(p.height, weight_type), integer_taps(p.width, weight_type)
-    left_weight, right_weight = width.lower_weight[:, np.newaxis], width.upper_weight[:, np.newaxis]
-    for rows in row_blocks(p):
-        lines = x.take(height.lower[rows], axis=1) * height.lower_weight[rows, np.newaxis, np.newaxis]
-        lines += x.take(height.upper[rows], axis=1) * height.upper_weight[rows, np.newaxis, np.newaxis]
-        mean = lines.take(width.lower, axis=2) * left_weight
-        mean += lines.take(width.upper, axis=2) * right_weight
-        out[:, rows] = rounding_divide_by_pot(mean, 2 * FRACTION_BITS)
+        mean = np.zeros((), np.float32)
+        for (from_rows, row_weight), (from_columns, column_weight) in by_columns if weighs_twice else by_rows:
+            pixels = x.take(from_rows[rows], axis=1).take(from_columns, axis=2)
+            weight = row_weight[rows, np.newaxis, np.newaxis]
+            by_column = column_weight[:, np.newaxis]
+            mean = mean + (pixels * weight * by_column if weighs_twice else pixels * (weight * by_column))
+        out[:, rows] = mean + np.float32(0.5)
     return out
 
 

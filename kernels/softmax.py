@@ -8,11 +8,14 @@ lies below the row's greatest, 0 to 255: the difference in Q5 and its exponentia
 reciprocal and logarithm are left to do for each row. With 16 bits, exponential and reciprocal are straight lines between samples
 (ibid., interpolated-table).
 
+The other arithmetics compute both in float32 for inputs of 8 bits, with a table of the exponentials by difference (ibid.,
+float32-softmax), and are unlike the reference in 8 bits now and then, in 16 bits often.
+
 Output ranges are fixed: codes of SOFTMAX run over [0, 1), from the least code up (int16 inputs: from 0), those of LOG_SOFTMAX over
 (-16, 0], up to the greatest code.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/activations.cc; kernels/internal/reference/softmax.h, log_softmax.h;
-kernels/internal/reference/integer_ops/log_softmax.h.
+kernels/internal/reference/integer_ops/log_softmax.h; kernels/internal/optimized/optimized_ops.h#Softmax, #LogSoftmax.
 """
 
 from __future__ import annotations
@@ -24,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from qcore.kernels.common import INT32_MAX, require_same_type
-from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Step
+from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Step
+from qcore.numerics.casting import float_to_int32
 from qcore.numerics.fixed_point import (
     DoubleRounding,
     Requantizer,
@@ -33,7 +37,8 @@ from qcore.numerics.fixed_point import (
     saturating_rounding_doubling_high_mul,
 )
 from qcore.numerics.fixed_point_functions import exp_on_negative_values, log_of_positive, reciprocal
-from qcore.numerics.lookup_table import interpolated, look_up, sampled_table
+from qcore.numerics.lookup_table import in_float64, interpolated, look_up, sampled_table
+from qcore.numerics.rounding import round_half_away
 
 OUTPUTS = {"float32": ("float32",), "int8": ("int8", "int16"), "uint8": ("uint8", "int16"), "int16": ("int16",)}
 DIFFERENCE_BITS = 5
@@ -85,6 +90,33 @@ class LogParams:
 
 
 @dataclass(frozen=True)
+class Float32Params:
+    """SOFTMAX of 8-bit codes in float32.
+
+    exponential: float32[256], by difference.
+    scale, zero_point: of the output; storage: its type.
+    """
+
+    exponential: Array
+    scale: np.float32
+    zero_point: int
+    storage: np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class Float32LogParams:
+    """LOG_SOFTMAX of 8-bit codes in float32.
+
+    exponential: float32[256], by difference.
+    """
+
+    exponential: Array
+    input_scale: np.float32
+    scale: np.float32
+    zero_point: int
+
+
+@dataclass(frozen=True)
 class LinesParams:
     """SOFTMAX of 16-bit codes: the rescaling of differences to steps of 10/65535."""
 
@@ -107,6 +139,10 @@ def prepare_softmax(node: Node) -> Step:
         node.require(input.zero_point == 0, f"input is int16 with zero point {input.zero_point}, expected 0")
         real = float(np.float32(input.scale) * beta) / (EXP_RANGE / 65535)
         return Step(softmax_by_lines, LinesParams(DoubleRounding(*quantize_multiplier(real))), shapes)
+    if node.arithmetic != "reference":
+        node.require(output.scale > 0, f"output has scale {output.scale}, expected one above 0")
+        params = Float32Params(exponentials(input, beta), np.float32(output.scale), output.zero_point, output.storage)
+        return Step(softmax_in_float32, params, shapes)
     return Step(softmax_by_table, TableParams(prepare_differences(node, float(beta)), output.storage), shapes)
 
 
@@ -123,6 +159,9 @@ def prepare_log_softmax(node: Node) -> Step:
         output.scale == 1 / 16 and output.zero_point == greatest,
         f"output has scale {output.scale} and zero point {output.zero_point}, expected 1/16 and {greatest}",
     )
+    if node.arithmetic != "reference":
+        scales = np.float32(input.scale), np.float32(output.scale)
+        return Step(log_softmax_in_float32, Float32LogParams(exponentials(input, np.float32(1)), *scales, output.zero_point), shapes)
     multiplier, shift = difference_multiplier(node, 1.0)
     reverse = quantize_multiplier((1 << (31 - shift)) / multiplier)
     return Step(log_softmax_by_table, LogParams(prepare_differences(node, 1.0), *reverse), shapes)
@@ -156,6 +195,11 @@ def prepare_differences(node: Node, beta: float) -> Differences:
     scaled = saturating_rounding_doubling_high_mul(np.where(counts, difference, 0) << shift, multiplier)
     exponential = np.where(counts, exp_on_negative_values(scaled, DIFFERENCE_BITS), 0).astype(np.int32)
     return Differences(scaled, exponential, least)
+
+
+def exponentials(input: Operand, beta: np.float32) -> Array:
+    """float32[256]: ``exp(-beta * scale * difference)``, by how far a code lies below its row's greatest."""
+    return in_float64(np.exp)(-np.float32(input.scale) * beta * np.arange(256, dtype=np.float32))
 
 
 def softmax_float(p: FloatParams, x: Array) -> Array:
@@ -216,6 +260,36 @@ def log_softmax_by_table(p: LogParams, x: Array) -> Array:
     fraction_bits = 31 - DIFFERENCE_BITS - LOG_OUTPUT_BITS
     codes = rounding_divide_by_pot(p.differences.scaled[below] - log_sum, fraction_bits) + np.int32(limits.max)
     return np.where(-below.astype(np.int32) > least, np.clip(codes, limits.min, limits.max), limits.min).astype(x.dtype)
+
+
+def sum_in_order(x: Array) -> Array:
+    """Sum of each row of float32[..., depth], one value after the other: float32[..., 1]."""
+    return np.add.accumulate(x, axis=-1)[..., -1:]
+
+
+def softmax_in_float32(p: Float32Params, x: Array) -> Array:
+    """SOFTMAX of int8 | uint8[..., depth]: shares are multiplied by one over the sum in output steps.
+
+    Codes of uint8 are the steps plus 1/2, cut off, and know no zero point; others are rounded half away.
+    """
+    exponential = p.exponential[below_greatest(x)]
+    steps = exponential * (np.float32(1) / (sum_in_order(exponential) * p.scale))
+    if p.storage == np.uint8:
+        codes = float_to_int32(steps + np.float32(0.5))
+    else:
+        codes = float_to_int32(round_half_away(steps)) + np.int32(p.zero_point)
+    limits = np.iinfo(p.storage)
+    return np.clip(codes, limits.min, limits.max).astype(p.storage)
+
+
+def log_softmax_in_float32(p: Float32LogParams, x: Array) -> Array:
+    """LOG_SOFTMAX of int8 | uint8[..., depth]: codes in output steps less what is common to the row, rounded half to even."""
+    greatest = x.max(axis=-1, keepdims=True, initial=np.iinfo(x.dtype).min).astype(np.float32)
+    log_sum = in_float64(np.log)(sum_in_order(p.exponential[below_greatest(x)]))
+    common = (p.input_scale * greatest + log_sum) / p.scale
+    codes = float_to_int32(np.rint(p.input_scale / p.scale * x.astype(np.float32) - common)) + np.int32(p.zero_point)
+    limits = np.iinfo(x.dtype)
+    return np.clip(codes, limits.min, limits.max).astype(x.dtype)
 
 
 @cache

@@ -4,8 +4,9 @@
 
 These are the windows of the convolution that would turn the output's shape into the input's. Input and output are NHWC, the filter
 OHWI; the output's shape is an input of its own. Integer kinds sum ``(input - zero_point) * (filter - zero_point)`` exactly and
-requantize the sum once (see ``weighted``). A float32 input with an int8 filter is dynamic range: each image is quantized
-asymmetrically (see ``hybrid``).
+requantize the sum once (see ``weighted``); the builtin kernels do so in vectors, of uint8 in the order of memory. A float32 input with
+an int8 filter is dynamic range: each image is quantized asymmetrically (see ``hybrid``). XNNPACK takes constant shapes, and with SAME
+padding no strides above the filter's size (see ``delegated_weights``).
 
 The kernel multiplies a tile of inputs by the whole filter in one matrix product, and adds the result, tap by tap, to where it belongs.
 Sums of integers are taken in floats that hold them exactly (see ``products``).
@@ -18,29 +19,37 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, integers, require_rank, window
-from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.delegated_weights import takes_weights
+from qcore.kernels.hybrid import RowQuantization, real_values, row_quantization
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
 from qcore.kernels.weighted import (
     QuantizedOutput,
     RealOutput,
+    Requantization,
     empty_output,
     filter_scale,
+    in_vectors,
     quantized_output,
     real_output,
     require_bias_size,
     require_types,
 )
 from qcore.kernels.windows import tile_size, tiles
+from qcore.numerics.vector_loop import along_memory
 
 FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8",), "uint8": ("uint8",), "int16": ("int8",)})
 """Types of the filter, by type of the input."""
+
+LANES, UINT8_LANES = 8, 16
+"""Outputs that the builtin kernels requantize at a time."""
 
 TILE = 1 << 17
 """Products computed at once: few enough to stay in the processor's cache."""
@@ -93,11 +102,13 @@ class HybridParams:
 
     matrix: the filter (see ``exact_matrix``), where it is known at plan time.
     filter_scale: float32[1 or outputs].
+    quantize: how images are quantized.
     """
 
     geometry: Geometry
     matrix: Array | None
     filter_scale: NDArray[np.float32]
+    quantize: RowQuantization
     finish: RealOutput
 
 
@@ -130,27 +141,43 @@ def prepare(node: Node) -> Step:
     if 0 in shapes.output:
         return Step(empty_output, (shapes.output, input.storage), (shapes.output,))
     scratch = scratch_bytes(shapes, input, filter)
+    delegated = takes(node, shapes)
     if input.dtype != "float32":
-        return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
+        return Step(convolve_quantized, prepare_quantized(node, shapes, delegated), (shapes.output,), scratch)
     if filter.dtype != "float32":
-        return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
+        return Step(convolve_hybrid, prepare_hybrid(node, shapes, delegated), (shapes.output,), scratch)
     return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
 
 
-def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
+def takes(node: Node, shapes: Geometry) -> bool:
+    """XNNPACK computes the operator."""
+    filter, input, bias = node.input(1), node.input(2), node.optional_input(3)
+    known, windows = node.input(0).constant is not None, (shapes.height, shapes.width)
+    covered = node.options["padding"] == "VALID" or all(along.size >= along.stride for along in windows)
+    return known and covered and takes_weights(node, input, filter, bias, 0)
+
+
+def prepare_quantized(node: Node, shapes: Geometry, delegated: bool) -> QuantizedParams:
     """A transposed convolution of integers; only a uint8 filter's zero point counts."""
-    filter, input = node.input(1), node.input(2)
-    finish = quantized_output(node, input, filter, node.optional_input(3), filter.shape[0])
+    filter, input, bias = node.input(1), node.input(2), node.optional_input(3)
+    builtin = in_memory_order if input.dtype == "uint8" else in_vectors(LANES)
+    finish = quantized_output(node, input, filter, bias, filter.shape[0], builtin=builtin, delegated=delegated)
     zero_point = filter.zero_point if filter.dtype == "uint8" else 0
     matrix = None if filter.constant is None else exact_matrix(filter.constant, zero_point, input.storage)
     return QuantizedParams(shapes, matrix, input.zero_point, zero_point, finish)
 
 
-def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
+def in_memory_order(multiplier: NDArray[np.int32], shift: NDArray[np.int32]) -> Requantization:
+    """The builtin kernel's requantization of uint8, which has one factor: in vectors over all outputs."""
+    return partial(along_memory, in_vectors(UINT8_LANES)(multiplier, shift))
+
+
+def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> HybridParams:
     """A transposed convolution of float32 inputs with an int8 filter."""
     filter = node.input(1)
     matrix = None if filter.constant is None else exact_matrix(filter.constant, 0, np.dtype(np.int8))
-    return HybridParams(shapes, matrix, filter_scale(node, filter, filter.shape[0]), real_output(node))
+    quantize = row_quantization(asymmetric=True, delegated=delegated)
+    return HybridParams(shapes, matrix, filter_scale(node, filter, filter.shape[0]), quantize, real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
@@ -210,7 +237,7 @@ def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array
 def convolve_hybrid(p: HybridParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
     matrix = exact_matrix(filter, 0, np.dtype(np.int8)) if p.matrix is None else p.matrix
-    rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
+    rows = p.quantize(x.reshape(len(x), -1))
     codes = np.subtract(rows.codes, rows.zero_point[:, np.newaxis], dtype=matrix.dtype).reshape(x.shape)
     return p.finish(real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale), bias)
 

@@ -162,8 +162,8 @@ def quantized_output(
     return QuantizedOutput(accumulator, requantize, output.zero_point, low, high, output.storage)
 
 
-def in_vectors(lanes: int) -> Rounding:
-    """``HalfUpRounding`` in whole vectors along the last axis, ``DoubleRounding`` in what is left over."""
+def in_vectors(lanes: int) -> Callable[[NDArray[np.int32], NDArray[np.int32]], VectorLoop]:
+    """The rounding of (16) in whole vectors along the last axis, of (15) in what is left over."""
 
     def rounding(multiplier: NDArray[np.int32], shift: NDArray[np.int32]) -> VectorLoop:
         left_over = slice(-(multiplier.size % lanes), None)
@@ -197,15 +197,18 @@ def common_factor(node: Node, input: Operand, filter_scale: NDArray[np.float32],
     return np.asarray(product.astype(np.float64) / np.float64(node.output.scale))
 
 
-def accumulator_type(node: Node, input: Operand, bias: Operand | None) -> np.dtype[Any]:
-    """int64 for int16 inputs, unless the model says that the bias is int32; int32 for others."""
+def accumulator_type(node: Node, input: Operand, bias: Operand | None, unsaid: str = "int64") -> np.dtype[Any]:
+    """What the model says of the bias of int16 inputs; int32 for others.
+
+    unsaid: the type where it says nothing, and the bias is not int64.
+    """
     if input.dtype != "int16":
         return np.dtype(np.int32)
     for operand in (input, node.output):
         node.require(operand.zero_point == 0, f"'{operand.name}' is int16 with zero point {operand.zero_point}, expected 0")
     declared = node.options.get("quantized_bias_type", "float32")
     if declared == "float32":  # the schema's default: not said
-        return np.dtype(np.int64)
+        return np.dtype(np.int64 if bias is not None and bias.dtype == "int64" else unsaid)
     node.require(declared in BIAS_TYPES["int16"], f"quantized_bias_type is {declared}, expected int32 or int64")
     node.require(bias is None or bias.dtype == declared, f"bias is {bias and bias.dtype}, quantized_bias_type is {declared}")
     return np.dtype(np.int32 if declared == "int32" else np.int64)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,17 +95,32 @@ def rounding_divide_by_pot(x: ArrayLike, exponent: ArrayLike) -> NDArray[np.int3
     """``x / 2**exponent`` to the nearest integer, ties away from zero; equation (14).
 
     Args:
-        x: int32[...].
-        exponent: int32[...] in [0, 31], broadcast with x.
+        x: int32[...], or int64[...] within 2**62 whose quotients int32 holds.
+        exponent: integers[...] in [0, 62], broadcast with x; from 33 on, int32 numbers all become 0.
 
     Returns:
         int32[...].
 
-    Source: gemmlowp fixedpoint/fixedpoint.h#RoundingDivideByPOT.
+    Source: gemmlowp fixedpoint/fixedpoint.h#RoundingDivideByPOT, which takes int32 and exponents up to 31.
     """
     wide, right = np.asarray(x, np.int64), np.asarray(exponent, np.int64)
     half = (np.int64(1) << right) >> 1
     return np.asarray((wide + half - ((wide < 0) & (right > 0))) >> right, np.int32)
+
+
+def divide_by_pot_in_place(x: NDArray[Any], exponent: int, ties: Literal["away", "up"]) -> None:
+    """``x / 2**exponent`` to the nearest integer, in the type of x.
+
+    Args:
+        x: int32 or int64[...], which has room for ``2**(exponent - 1)`` more; its place takes the result.
+        exponent: at least 1.
+        ties: away from zero, as ``rounding_divide_by_pot``, or towards +infinity.
+    """
+    half = 1 << (exponent - 1)
+    x += half
+    if ties == "away":
+        x -= x < half
+    x >>= exponent
 
 
 class Requantizer(ABC):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.numerics.fixed_point import SingleRounding
+from qcore.numerics.rounding import round_half_away
 
 SHORT_FRACTION_BITS = 8
 """Fractional bits of the factor of a rescaling."""
@@ -59,9 +60,9 @@ def common_multipliers(factor1: np.float32, factor2: np.float32) -> tuple[int, i
 
 
 def affine_codes(x: NDArray[Any], factor: np.float32, offset: np.float32, dtype: str) -> NDArray[Any]:
-    """``clamp(rint(x * factor + offset))``, product and sum rounded to float32, ties to even; equation (43).
+    """``clamp(round_half_away(x * factor + offset))``, product and sum rounded to float32; equation (43).
 
-    The zero point is part of the offset, so that it decides which of two codes is even.
+    The zero point is part of the offset, so that ties go away from code 0 rather than from real 0.
 
     Args:
         x: float32 or int32[...], finite; rounded to float32 first.
@@ -72,7 +73,8 @@ def affine_codes(x: NDArray[Any], factor: np.float32, offset: np.float32, dtype:
     Returns:
         dtype[...].
 
-    Source: XNNPACK src/xnnpack/reference-utils.h#quantize.
+    Source: XNNPACK src/xnnpack/reference-utils.h#quantize, before it took ties to even (January 2026).
     """
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(x.astype(np.float32) * factor + offset), limits.min, limits.max).astype(dtype)
+    rounded = round_half_away(np.asarray(x.astype(np.float32) * factor + offset))
+    return np.clip(rounded, limits.min, limits.max).astype(dtype)

@@ -39,9 +39,15 @@ def test_bits_and_numbers_made_of_them(weights: np.ndarray | None) -> None:
 
 
 def test_known_bits() -> None:
-    """From TensorFlow Lite's own test of this operator."""
-    assert run("DENSE") == [0, 0, 0, 1, 0, 0]
-    assert run("SPARSE", weights=np.array([0.12, 0.34, 0.56, 0.67], np.float32)) == [0, 12]
+    """As TensorFlow Lite gives them, in items of one number and of four."""
+    seeds, items = SEEDS.reshape(3, 2), np.array([*ITEMS, -12345678], np.int32)
+    assert run("DENSE", seeds, items, np.ones(5, np.float32)) == [0, 0, 0, 1, 0, 0]
+    assert run("SPARSE", seeds, items) == [0, 4 + 1, 8]
+    items = np.array(
+        [1234, 2345, 3456, 1234, 4567, 5678, 6789, 4567, 7891, 8912, 9123, 7890, -987, -876, -765, -987, -543, -432, -321, -543]
+    )
+    weights = np.array([0.12, 0.34, 0.56, 0.67, 0.78], np.float32)
+    assert run("SPARSE", seeds, items.astype(np.int32).reshape(5, 2, 2), weights) == [2, 4 + 1, 8 + 1]
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
