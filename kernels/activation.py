@@ -25,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qcore.kernels.common import INT32_MAX, require_same_type
-from qcore.kernels.delegate import EIGHT_BITS, delegated
+from qcore.kernels.delegate import delegated, flushing
 from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Step
 from qcore.kernels.tabulate import unary_step
 from qcore.numerics.fixed_point import quantize_multiplier
@@ -134,10 +134,12 @@ def prepare_hard_swish(node: Node) -> Step:
 
 
 def delegated_curve_step(node: Node, curve: Curve) -> Step:
-    """The step of a curve that XNNPACK has tables of."""
+    """The step of a curve that XNNPACK has; of codes, as a table."""
     input, output = node.input(0), node.output
-    if input.dtype not in EIGHT_BITS or not delegated(node, input, output):
+    if not delegated(node, input, output):
         return curve_step(node, curve)
+    if input.dtype == "float32":
+        return curve_step(node, flushing(curve))
     require_same_type(node, input, output)
     values = curve(real_values(input.dtype, input.scale, input.zero_point))
     table = affine_codes(values, np.float32(1) / np.float32(output.scale), np.float32(output.zero_point), output.dtype)

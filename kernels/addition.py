@@ -7,9 +7,11 @@ Quantized operands have scales of their own. Each is brought to a common one, tw
     output     = output_zero_point + round((rescaled_1 + rescaled_2) * common / (2**left_shift * output_scale))
 
 What the first rounding gives depends on the code alone, so it is a table. The legacy 16-bit form, for scales that are powers of
-two, shifts one operand to the other's scale, which is the output's too.
+two, shifts one operand to the other's scale, which is the output's too. XNNPACK multiplies 8-bit codes by integers that have a power
+of two in common, and rounds their sum once (docs/quantization.md, sum-of-products).
 
-Source (TensorFlow Lite 2.21): tflite/kernels/add.cc, sub.cc, squared_difference.cc, add_n.cc; kernels/internal/reference/add.h, sub.h.
+Source (TensorFlow Lite 2.21): tflite/kernels/add.cc, sub.cc, squared_difference.cc, add_n.cc; kernels/internal/reference/add.h, sub.h;
+XNNPACK src/qs8-vadd/avx512skx-mul32-ld128.c.in.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from functools import reduce
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.common import quantized_activation_range, require_same_type
+from qcore.kernels.common import float32_activation_range, quantized_activation_range, require_same_type
+from qcore.kernels.delegate import delegated, scale_ratio
 from qcore.kernels.elementwise import Function, finite, operands, prepare_function, prepare_plain, require_scales, store
-from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Step
+from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
 from qcore.numerics.lookup_table import all_codes, look_up
 from qcore.numerics.powers import power_of_two
 from qcore.numerics.shifting import RightRounding
+from qcore.numerics.xnnpack import common_multipliers
 
 Requantize = Callable[[NDArray[np.int32]], NDArray[np.int32]]
 
@@ -89,6 +93,8 @@ def prepare_quantized(node: Node, combine: Function) -> Step:
     output = node.output
     require_same_type(node, input1, output)
     require_scales(node, input1, input2, output)
+    if combine is not squared_difference and takes_sum(node):
+        return prepare_delegated(node, combine, shape)
     right_shifts = legacy_shifts(node) if output.dtype == "int16" else None
     if right_shifts is None:
         left_shift, power = (SQUARE_LEFT_SHIFT, 2) if combine is squared_difference else (LEFT_SHIFT[output.dtype], 1)
@@ -100,6 +106,24 @@ def prepare_quantized(node: Node, combine: Function) -> Step:
         rescaled1, rescaled2 = (rounding_divide_by_pot(all_codes("int16"), right_shift) for right_shift in right_shifts)
         requantize = unchanged
     activation = quantized_activation_range(node, node.options.get("fused_activation_function", "NONE"), output)
+    return Step(add_rescaled, Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation), (shape,))
+
+
+def takes_sum(node: Node) -> bool:
+    """XNNPACK computes a quantized sum or difference: no scale is too far from the output's."""
+    inputs, output = (node.input(0), node.input(1)), node.output
+    return delegated(node, *inputs, output) and all(2**-10 <= scale_ratio(operand, output) < 2**8 for operand in inputs)
+
+
+def prepare_delegated(node: Node, combine: Function, shape: Shape) -> Step:
+    """XNNPACK's sum or difference."""
+    inputs, output = (node.input(0), node.input(1)), node.output
+    *multipliers, requantize = common_multipliers(scale_ratio(inputs[0], output), scale_ratio(inputs[1], output))
+    rescaled1, rescaled2 = (
+        (all_codes(operand.dtype) - np.int32(operand.zero_point)) * np.int32(multiplier)
+        for operand, multiplier in zip(inputs, multipliers, strict=True)
+    )
+    activation = float32_activation_range(node, node.options["fused_activation_function"], output)
     return Step(add_rescaled, Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation), (shape,))
 
 

@@ -7,7 +7,8 @@ Input and output are NHWC, the filter OHWI. Padding stands for real zero. An inp
 groups: the first channels meet the first filters, and so on. Integer kinds sum ``(input - zero_point) * (filter - zero_point)``
 exactly and requantize the sum once (see ``weighted``); the builtin kernels leave groups to the reference ones. A float32 input with an
 integer filter is dynamic range (see ``hybrid``): where the filter has different scales for its channels, images are quantized
-asymmetrically, else symmetrically. XNNPACK takes no narrow filters (see ``delegated_weights``).
+asymmetrically, else symmetrically. XNNPACK takes no narrow filters (see ``delegated_weights``), and quantizes each pixel by itself where
+the windows are pixels.
 
 The kernel lays the windows of a tile of outputs side by side, so that the tile is one matrix product.
 
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -161,7 +162,7 @@ def prepare(node: Node) -> Step:
     if input.dtype != "float32":
         return Step(convolve_quantized, prepare_quantized(node, shapes, delegated), (shapes.output,), scratch)
     if filter.dtype != "float32":
-        return Step(convolve_hybrid, prepare_hybrid(node, shapes, delegated), (shapes.output,), scratch)
+        return prepare_hybrid(node, shapes, delegated)
     return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
 
 
@@ -177,16 +178,27 @@ def prepare_quantized(node: Node, shapes: Geometry, delegated: bool) -> Quantize
     return QuantizedParams(shapes, packed, input.zero_point, zero_point, finish)
 
 
-def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> HybridParams:
+def is_pointwise(shapes: Geometry, filter: Operand) -> bool:
+    """The windows are the pixels, and it is not one number for one number: XNNPACK takes the convolution as a dense layer."""
+    strides = shapes.height.stride, shapes.width.stride
+    return filter.shape[1:3] == strides == (1, 1) and shapes.groups == 1 and shapes.depth + shapes.output[3] > 2
+
+
+def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> Step:
     """A convolution of float32 inputs with an integer filter."""
-    filter = node.input(1)
+    input, filter = node.input(0), node.input(1)
+    output, kernel = shapes.output, convolve_hybrid
+    if delegated and is_pointwise(shapes, filter):
+        input = replace(input, shape=(math.prod(input.shape[:3]), 1, 1, input.shape[3]))
+        shapes, kernel = geometry(node, input, filter), convolve_pixels
     scale = filter_scale(node, filter, filter.shape[0])
     asymmetric = bool((scale != scale[0]).any())
     node.require(
         asymmetric or delegated or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported"
     )
     packed = None if filter.constant is None else pack_codes(shapes, filter.constant, 0, np.dtype(np.int8))
-    return HybridParams(shapes, packed, scale, row_quantization(asymmetric, delegated), real_output(node))
+    params = HybridParams(shapes, packed, scale, row_quantization(asymmetric, delegated), real_output(node))
+    return Step(kernel, params, (output,), scratch_bytes(shapes, input, filter))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
@@ -265,6 +277,12 @@ def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None
         sums = channels_last(packed.product(windows), output[tile.place]) - offset[images]
         output[tile.place] = p.finish(real_values(sums, rows.scale[images], p.filter_scale), bias)
     return output
+
+
+def convolve_pixels(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """As ``convolve_hybrid``, each pixel an image of its own."""
+    pixels = convolve_hybrid(p, x.reshape(-1, 1, 1, x.shape[3]), filter, bias)
+    return pixels.reshape(*x.shape[:3], len(filter))
 
 
 CONV_2D = OpDef(

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from qcore.kernels.delegate import EIGHT_BITS, delegated, scale_ratio
+from qcore.kernels.delegate import EIGHT_BITS, delegated, is_static, scale_ratio
 from qcore.kernels.opdef import Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.tabulate import unary_step, vector_step
 from qcore.numerics.casting import float_to_int32
@@ -169,7 +169,7 @@ def prepare_dequantize(node: Node) -> Step:
     node.require(input.dtype != "int16" or input.zero_point == 0, f"input is int16 with zero point {input.zero_point}, expected 0")
     alone = unary_step(dequantize, params, input)
     # Constants of int8 are dequantized when the model is loaded, by the builtin kernel.
-    if node.arithmetic == "reference" or (delegated(node, input, output) and (input.dtype == "uint8" or input.constant is None)):
+    if node.arithmetic == "reference" or (delegated(node, input, output) and not (input.dtype == "int8" and is_static(input))):
         return alone
     offset = np.float32(-input.zero_point * input.scale)
     return vector_step(VECTOR, unary_step(scale_and_move, MoveParams(params.scale, offset), input), alone)

@@ -8,9 +8,11 @@ Source (TensorFlow Lite 2.21): tflite/delegates/xnnpack/xnnpack_delegate.cc#Subg
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from qcore.kernels.opdef import Node, Operand
+from qcore.kernels.opdef import Array, Node, Operand
 
 MAX_RANK = 6
 EIGHT_BITS = ("int8", "uint8")
@@ -33,6 +35,22 @@ def can_hold(tensor: Operand) -> bool:
     )
 
 
+def is_static(tensor: Operand) -> bool:
+    """The file holds its value, as XNNPACK needs of axes and sizes."""
+    return tensor.constant is not None and not tensor.computed
+
+
 def scale_ratio(input: Operand, output: Operand) -> np.float32:
     """The input's steps in the output's, a quotient in float32."""
     return np.float32(input.scale) / np.float32(output.scale)
+
+
+def flushing(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+    """A function of float32[...] as XNNPACK has it, which computes with subnormal numbers off: results below 2**-126 are 0."""
+    smallest = np.finfo(np.float32).smallest_normal
+
+    def flushed(x: Array) -> Array:
+        values = function(x)
+        return np.where(np.abs(values) < smallest, np.float32(0), values)
+
+    return flushed

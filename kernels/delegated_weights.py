@@ -33,7 +33,7 @@ def takes_weights(node: Node, input: Operand, filter: Operand, bias: Operand | N
     return (
         delegated(node, input, node.output)
         and node.options["fused_activation_function"] in FUSED
-        and (holds_bytes(filter) if filter.dtype == "uint8" else holds_channels(filter, axis))
+        and (holds_bytes(filter) if input.dtype == "uint8" else holds_channels(filter, axis))
         and (bias is None or holds_bias(filter, bias))
         and (input.dtype == "float32" or bool((float32_factor(input, filter, node.output) < FACTOR_LIMIT).all()))
     )
@@ -62,9 +62,9 @@ def holds_channels(filter: Operand, axis: int) -> bool:
     Narrower ones lie in whole bytes along the last axis.
     """
     q = filter.quantization
-    if filter.constant is None or q is None or not usable(q.scale):
+    if filter.constant is None or not filter.type.signed or q is None or not usable(q.scale):
         return False
-    per_channel = q.scale.size > 1 and q.quantized_dimension == axis and not q.zero_point.any()
+    per_channel = q.scale.size == filter.shape[axis] and q.quantized_dimension == axis and not q.zero_point.any()
     if filter.type.packed:
         return per_channel and filter.shape[-1] * filter.type.bits % 8 == 0
     return per_channel or q.scale.size == 1

@@ -30,7 +30,7 @@ from functools import partial
 import numpy as np
 
 from qcore.kernels.common import integers
-from qcore.kernels.delegate import EIGHT_BITS, delegated, scale_ratio
+from qcore.kernels.delegate import EIGHT_BITS, delegated, is_static, scale_ratio
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.kernels.reduce import QUANTIZED, TYPES, Reduction, output_scale, prepare_fold, reduction, rows
 from qcore.numerics.casting import float_to_int32
@@ -121,9 +121,9 @@ def prepare_quantized(node: Node, what: Reduction, subtracted: int, requantize: 
 
 
 def delegated_reduction(node: Node) -> bool:
-    """XNNPACK computes it: the axes are known, and there are any."""
+    """XNNPACK computes it: the file names the axes, at least one."""
     axes = node.input(1)
-    return delegated(node, node.input(0), node.output) and axes.constant is not None and axes.size > 0
+    return delegated(node, node.input(0), node.output) and is_static(axes) and axes.size > 0
 
 
 def prepare_float32(node: Node, what: Reduction, factor: np.float32) -> Step:

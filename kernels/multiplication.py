@@ -1,10 +1,11 @@
 """MUL: products.
 
-A quantized product takes one requantization, by ``scale_1 * scale_2 / output_scale``, a factor computed in float32. Two int16 inputs
-may also give 8 bits: they are then numbers in [-1, 1) in units of 2**-15, whatever their scales, and the output is in units of
-2**-7. Cells of legacy LSTMs use that.
+A quantized product takes one requantization, by ``scale_1 * scale_2 / output_scale``, a factor computed in float32; XNNPACK's product
+of 8-bit codes is in float32 too (docs/quantization.md, float32-rounding). Two int16 inputs may also give 8 bits: they are then numbers
+in [-1, 1) in units of 2**-15, whatever their scales, and the output is in units of 2**-7. Cells of legacy LSTMs use that.
 
-Source (TensorFlow Lite 2.21): tflite/kernels/mul.cc; kernels/internal/reference/mul.h, integer_ops/mul.h.
+Source (TensorFlow Lite 2.21): tflite/kernels/mul.cc; kernels/internal/reference/mul.h, integer_ops/mul.h;
+XNNPACK src/qs8-vmul/sse-mul16-ld64.c.in.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from qcore.kernels.common import quantized_activation_range, require_same_type
+from qcore.kernels.common import float32_activation_range, quantized_activation_range, require_same_type
+from qcore.kernels.delegate import delegated
 from qcore.kernels.elementwise import apply, operands, prepare_plain, require_scales, store
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.numerics.fixed_point import (
     DoubleRounding,
+    Float32Rounding,
     Requantizer,
     quantize_multiplier,
     rounding_divide_by_pot,
@@ -73,9 +76,14 @@ def prepare_quantized(node: Node) -> Step:
         for operand in (input1, input2, output):
             node.require(operand.zero_point == 0, f"'{operand.name}' has zero point {operand.zero_point}, expected 0 for int16")
     factor = np.float32(input1.scale) * np.float32(input2.scale) / np.float32(output.scale)
-    requantize = DoubleRounding(*quantize_multiplier(float(factor)))
-    activation = quantized_activation_range(node, node.options["fused_activation_function"], output)
-    return Step(multiply, Params(input1.zero_point, input2.zero_point, requantize, output.zero_point, *activation), (shape,))
+    activation = node.options["fused_activation_function"]
+    if delegated(node, input1, input2, output) and 2**-16 <= factor < 2**8:
+        requantize: Requantizer = Float32Rounding(float(factor))
+        bounds = float32_activation_range(node, activation, output)
+    else:
+        requantize = DoubleRounding(*quantize_multiplier(float(factor)))
+        bounds = quantized_activation_range(node, activation, output)
+    return Step(multiply, Params(input1.zero_point, input2.zero_point, requantize, output.zero_point, *bounds), (shape,))
 
 
 def prepare_narrowing(node: Node) -> Step:

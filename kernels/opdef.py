@@ -55,6 +55,7 @@ class Operand:
     constant: the value, decoded (int4 as int8), where it is known at plan time.
     blocks: its blockwise quantization, if it has that.
     sparse: the file holds only some of the elements; the constant has them all.
+    computed: the constant, where there is one, is not the file's: it was computed from others, or came at run time.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Operand:
     is_variable: bool = False
     blocks: Blocks | None = None
     sparse: bool = False
+    computed: bool = False
 
     @property
     def type(self) -> ElementType:
@@ -135,7 +137,7 @@ class Session(Protocol):
         """Inputs and outputs of a subgraph as the file declares them; raises ModelError where there is no such subgraph."""
 
     def operators(self, subgraph: int) -> tuple[str, ...]:
-        """Names of a subgraph's operators in order; raises ModelError where there is no such subgraph."""
+        """Schema names of a subgraph's operators; raises ModelError where there is no such subgraph."""
 
     def call(self, subgraph: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Run a subgraph on these inputs; raises QCoreError where it cannot."""

@@ -4,20 +4,34 @@ Input and output are NHWC. Padding is left out: it neither counts into an averag
 of the integers themselves, rounded half away from zero (docs/quantization.md, average pooling), since input and output share scale
 and zero point.
 
+XNNPACK's maxima differ in the bounds of a fused activation alone, whose ties it rounds to even codes.
+
 Source (TensorFlow Lite 2.21): tflite/kernels/pooling.cc, kernels/internal/reference/pooling.h,
 kernels/internal/reference/integer_ops/pooling.h.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from qcore.kernels.common import Window, float_activation_range, quantized_activation_range, require_rank, require_same_type, window
+from qcore.kernels.common import (
+    Window,
+    float32_activation_range,
+    float_activation_range,
+    quantized_activation_range,
+    require_rank,
+    require_same_type,
+    window,
+)
+from qcore.kernels.delegate import delegated
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 
 QUANTIZED = ("int8", "uint8", "int16")
+
+CodeBounds = Callable[[Node, str, Operand], tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -45,14 +59,14 @@ def infer_shape(input: Shape, height: Window, width: Window) -> Shape:
     return input[0], height.output, width.output, input[3]
 
 
-def prepare_params(node: Node) -> tuple[Params, Shape]:
+def prepare_params(node: Node, bounds_in_codes: CodeBounds = quantized_activation_range) -> tuple[Params, Shape]:
     """What every pooling needs, and the output's shape."""
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
     height, width = windows(node, input)
     activation = node.options["fused_activation_function"]
     if input.dtype in QUANTIZED:
-        low, high = quantized_activation_range(node, activation, output)
+        low, high = bounds_in_codes(node, activation, output)
         params = Params(height, width, low, high)
     else:
         params = Params(height, width, *float_activation_range(node, activation))
@@ -70,8 +84,16 @@ def prepare_average(node: Node) -> Step:
 
 def prepare_max(node: Node) -> Step:
     """MAX_POOL_2D."""
-    params, shape = prepare_params(node)
+    params, shape = prepare_params(node, float32_activation_range if takes_maximum(node) else quantized_activation_range)
     return Step(maximum, params, (shape,))
+
+
+def takes_maximum(node: Node) -> bool:
+    """XNNPACK computes the maximum: windows leave no pixel out."""
+    options = node.options
+    return delegated(node, node.input(0), node.output) and all(
+        options[stride] <= options[size] for stride, size in (("stride_h", "filter_height"), ("stride_w", "filter_width"))
+    )
 
 
 def prepare_l2(node: Node) -> Step:

@@ -55,9 +55,9 @@ REDUCTIONS = {
 
 @dataclass(frozen=True)
 class Params:
-    """How the input is spread out, the windows along each axis, and the reduction."""
+    """How the input is spread out, None where it is not; the windows along each axis, and the reduction."""
 
-    spread: Spread
+    spread: Spread | None
     windows: tuple[Window, ...]
     reduction: str
 
@@ -75,7 +75,9 @@ def prepare_params(node: Node, spread: Spread | None, sizes: Sequence[Sequence[i
     require_rank(node, input, 1, MAX_RANK)
     node.require(init.size == 1, f"init '{init.name}' has shape {list(init.shape)}, expected one value")
     for what, values in zip(("size", "stride", "dilation"), sizes, strict=True):
-        node.require(len(values) == input.rank and min(values) > 0, f"window {what} is {list(values)}, expected {input.rank} numbers above 0")
+        node.require(
+            len(values) == input.rank and min(values) > 0, f"window {what} is {list(values)}, expected {input.rank} numbers above 0"
+        )
     shape = input.shape if spread is None else spread.shape
     windows = tuple(infer_window(*along) for along in zip(shape, *sizes, strict=True))
     output = tuple(along.output for along in windows)
@@ -130,5 +132,7 @@ def reduce_all(p: Params, x: Array, init: Array, *_sizes: Array) -> Array:
     return np.asarray(reduction(init.reshape(()), x), x.dtype)
 
 
-STABLEHLO_REDUCE_WINDOW = OpDef("STABLEHLO_REDUCE_WINDOW", prepare, TYPES, (2, 2), tolerances={"float32": FLOAT_ORDER, "float64": FLOAT_ORDER})
+STABLEHLO_REDUCE_WINDOW = OpDef(
+    "STABLEHLO_REDUCE_WINDOW", prepare, TYPES, (2, 2), tolerances={"float32": FLOAT_ORDER, "float64": FLOAT_ORDER}
+)
 REDUCE_WINDOW = OpDef("REDUCE_WINDOW", prepare_plain, TYPES, (5, 5), tolerances={"float32": FLOAT_ORDER, "float64": FLOAT_ORDER})

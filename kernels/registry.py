@@ -32,6 +32,7 @@ from qcore.kernels import (
     lstm,
     matrix,
     mean,
+    mediapipe,
     multiplication,
     normalization,
     one_hot,
@@ -41,6 +42,7 @@ from qcore.kernels import (
     random_numbers,
     rectifier,
     reduce,
+    reduce_window,
     reshape,
     resize,
     reverse,
@@ -54,6 +56,9 @@ from qcore.kernels import (
     space,
     sparse_lookup,
     split,
+    stablehlo_elementwise,
+    stablehlo_gather,
+    stablehlo_pad,
     svdf,
     tile,
     transpose,
@@ -253,9 +258,21 @@ _ROWS = (
     random_numbers.RANDOM_STANDARD_NORMAL,
     random_numbers.MULTINOMIAL,
     random_bits.STABLEHLO_RNG_BIT_GENERATOR,
+    # StableHLO
+    stablehlo_elementwise.STABLEHLO_ADD,
+    stablehlo_elementwise.STABLEHLO_MULTIPLY,
+    stablehlo_elementwise.STABLEHLO_MAXIMUM,
+    stablehlo_elementwise.STABLEHLO_MINIMUM,
+    stablehlo_elementwise.STABLEHLO_AND,
+    stablehlo_elementwise.STABLEHLO_SHIFT_LEFT,
+    stablehlo_pad.STABLEHLO_PAD,
+    stablehlo_gather.STABLEHLO_GATHER,
+    stablehlo_gather.STABLEHLO_SCATTER,
+    reduce_window.STABLEHLO_REDUCE_WINDOW,
+    reduce_window.REDUCE_WINDOW,
 )
 
-_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS,)
+_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS, mediapipe.CONVOLUTION_2D_TRANSPOSE_BIAS)
 
 OPERATORS = MappingProxyType({row.name: row for row in _ROWS})
 """Every builtin operator that qcore runs, by its schema name."""

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import integers, require_rank, require_same_type, types_of_width
-from qcore.kernels.delegate import delegated
+from qcore.kernels.delegate import delegated, is_static
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Shape, Step
 from qcore.numerics.fixed_point import divide_by_pot_in_place
 from qcore.numerics.rounding import round_half_away
@@ -139,7 +139,7 @@ def prepare_bilinear(node: Node) -> Step:
 def bilinear_kernel(node: Node) -> Kernel:
     """How RESIZE_BILINEAR takes means."""
     input, size, output = node.input(0), node.input(1), node.output
-    if delegated(node, input, output) and size.constant is not None and output.rank == 4:
+    if delegated(node, input, output) and is_static(size) and output.rank == 4:
         if input.dtype == "float32":
             return partial(bilinear, Scheme(delegate_taps))
         half_up = partial(divide_by_pot_in_place, exponent=2 * DELEGATE_FRACTION_BITS, ties="up")

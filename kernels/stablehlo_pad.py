@@ -66,7 +66,7 @@ def prepare(node: Node) -> Step:
 
 
 def pad(p: Params, x: Array, value: Array) -> Array:
-    """x of any type, spread out over one value of it."""
+    """A tensor of any type, spread out over one value of it."""
     out = np.full(p.shape, value.reshape(()), x.dtype)
     out[p.places] = x[p.inputs]
     return out

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from qcore.errors import InputError
 from qcore.kernels.common import require_same_type
+from qcore.kernels.delegate import delegated, flushing
 from qcore.kernels.elementwise import prepare_function, prepares, require_scales
 from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Step
 from qcore.numerics.casting import float_to_int32
@@ -97,7 +98,7 @@ def prepare_abs(node: Node) -> Step:
 def prepare_exp(node: Node) -> Step:
     """EXP."""
     if node.output.dtype == "float32":
-        return prepare_function(node, np.exp)
+        return prepare_function(node, flushing(np.exp) if delegated(node, node.input(0), node.output) else np.exp)
     require_quantized(node)
     return prepare_table(node, function_table(node, in_float64(np.exp)))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from qcore.cli.terminal import console, dimensions, print_json, size, table
-from qcore.kernels.registry import OPERATORS
+from qcore.kernels.registry import look_up
 from qcore.model import OPTIONAL, Model, Operator, Quantization, Subgraph, Tensor
 from qcore.schema import load
 
@@ -51,7 +51,7 @@ def _subgraph(graph: Subgraph) -> dict[str, Any]:
                 "inputs": operator.inputs,
                 "outputs": operator.outputs,
                 "options": _options(operator),
-                "supported": operator.code.name in OPERATORS,
+                "supported": look_up(operator.code) is not None,
             }
             for index, operator in enumerate(graph.operators)
         ],
@@ -133,7 +133,7 @@ def _operator_table(title: str, graph: Subgraph) -> Any:
         return " ".join(f"{k}={v}" for k, v in _options(operator).items() if v not in ("False", "NONE", "None"))
 
     rows = [
-        (i, op.name + ("" if op.code.name in OPERATORS else " (not supported)"), names(op.inputs), names(op.outputs), options(op))
+        (i, op.name + (" (not supported)" if look_up(op.code) is None else ""), names(op.inputs), names(op.outputs), options(op))
         for i, op in enumerate(graph.operators)
     ]
     return table(title, ("op", "operator", "inputs", "outputs", "options"), rows, numeric=("op",))

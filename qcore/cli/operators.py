@@ -6,7 +6,7 @@ import argparse
 
 from qcore.cli.terminal import console, table
 from qcore.kernels.opdef import OpDef
-from qcore.kernels.registry import OPERATORS
+from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS
 
 COLUMNS = ("operator", "types", "exactness", "notes")
 
@@ -21,7 +21,12 @@ def execute(args: argparse.Namespace) -> None:
     if args.markdown:
         print(markdown(), end="")
     else:
-        console().print(table(f"{len(OPERATORS)} operators", COLUMNS, [row(OPERATORS[name]) for name in sorted(OPERATORS)]))
+        console().print(table(f"{len(rows())} operators", COLUMNS, rows()))
+
+
+def rows() -> list[tuple[str, str, str, str]]:
+    """The table's lines: builtin operators by name, then custom ones."""
+    return [row(kind[name]) for kind in (OPERATORS, CUSTOM_OPERATORS) for name in sorted(kind)]
 
 
 def row(definition: OpDef) -> tuple[str, str, str, str]:
@@ -43,5 +48,5 @@ def markdown() -> str:
         f"| {' | '.join(COLUMNS)} |",
         "|---|---|---|---|",
     ]
-    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row(OPERATORS[name]))} |" for name in sorted(OPERATORS)]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in rows()]
     return "\n".join(lines) + "\n"

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from qcore.model import OPTIONAL, Buffer, Model, Operator, OperatorCode, Quantization, Signature, Table, Tensor
 from qcore.numerics import QuantParams
-from qcore.schema import default_options, encode
+from qcore.schema import constant, default_options, encode
 from qcore.schema.description import value_of
 
 
@@ -199,6 +200,13 @@ def set_constant(tensor: Tensor, values: NDArray[Any], dtype: str, quantization:
     tensor.dtype, tensor.quantization, tensor.sparsity = dtype, quantization, None
 
 
+def real_constant(tensor: Tensor) -> NDArray[np.float32] | None:
+    """The values of a float32 constant whose elements the file holds all; None of any other tensor."""
+    if tensor.dtype != "float32" or tensor.sparsity is not None:
+        return None
+    return constant(tensor)
+
+
 def to_quantization(params: QuantParams) -> Quantization:
     """What a file says of a tensor with these parameters, per tensor or per channel."""
     return Quantization(params.scale.copy(), params.zero_point.copy(), params.quantized_dimension or 0)
@@ -210,8 +218,6 @@ def finish(model: Model) -> None:
         graph = Graph(model, index)
         graph.sort()
         graph.remove_unused_tensors()
-    used = {id(operator.code) for subgraph in model.subgraphs for operator in subgraph.operators}
-    model.operator_codes = [code for code in model.operator_codes if id(code) in used]
     _remove_unused_buffers(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,25 @@ from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import ALIGNMENT
 from qcore.runtime.plan import Plan, PlannedOperator, Planner, Settings, run_step
 
+Observer = Callable[[Mapping[int, Array]], None]
+"""Takes the values that have just come to be, by tensor number; they are views, good until it returns."""
+
 
 class Executor:
     """Runs one subgraph.
 
     Values live in three places: the file's constants, variables (which keep their value from one invoke to the next), and an arena
     that intermediates share by lifetime. Tensors whose size is only known at run time are arrays of their own.
+
+    An observer sees every value but the file's constants: first inputs, variables and what the plan computed, then the outputs of each
+    operator, and the variables it updated, once it has run.
     """
 
-    def __init__(self, graph: Subgraph, settings: Settings, session: Session):
+    def __init__(self, graph: Subgraph, settings: Settings, session: Session, observer: Observer | None = None):
         self.graph = graph
         self.settings = settings
         self.planner = Planner(graph, settings, session)
+        self.observer = observer
         self.input_shapes: dict[int, Shape] = {}
         self.plan: Plan | None = None
         self.values: dict[int, Array] = {}
@@ -177,19 +185,27 @@ class Executor:
         plan = self.allocated()
         self.ran = False
         values = self.values
+        self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
         for position, planned in enumerate(plan.operators):
             operator = planned.operator
             step = planned.step or self.planner.prepare_late(planned, values, plan.constants)
             results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
             for o, result in zip(operator.outputs, results, strict=False):
                 self.store(planned, o, result)
-            for i, result in zip((operator.inputs[k] for k in step.updates), results[len(operator.outputs) :], strict=True):
+            updated = [operator.inputs[k] for k in step.updates]
+            for i, result in zip(updated, results[len(operator.outputs) :], strict=True):
                 values[i][...] = result
+            self.observe((*operator.outputs, *updated))
             if not self.settings.preserve_all_tensors:
                 for i in (*operator.inputs, *operator.outputs):
                     if i not in plan.offsets and plan.last_use.get(i) == position and i not in plan.constants and i not in self.variables:
                         values.pop(i, None)
         self.ran = True
+
+    def observe(self, indices: Iterable[int]) -> None:
+        """Show these tensors' values to the observer, where there is one."""
+        if self.observer is not None:
+            self.observer({i: self.values[i] for i in indices})
 
     def store(self, planned: PlannedOperator, index: int, result: Array) -> None:
         """Keep an operator's output: in its variable or its place in the arena, else as an array of its own."""

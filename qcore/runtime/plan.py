@@ -184,7 +184,8 @@ class Planner:
 
         def operand(i: int, shape: Shape, value: Array | None) -> Operand:
             t = tensors[i]
-            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable, self.blocks(t), t.sparsity is not None)
+            sparse, computed = t.sparsity is not None, not t.is_constant
+            return Operand(t.name, t.dtype, shape, t.quantization, value, t.is_variable, self.blocks(t), sparse, computed)
 
         options = operator.options or default_options(operator.code.name)
         return Node(

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from qcore.errors import InputError, ModelError
 from qcore.kernels.opdef import Array, Operand
-from qcore.model import Model
+from qcore.model import Model, Subgraph
 from qcore.runtime.executor import Executor
 from qcore.runtime.plan import Settings
 
 
 class Session:
-    """Makes executors as they are needed, and lets operators call subgraphs; see ``qcore.kernels.opdef.Session``."""
+    """Makes executors as they are needed, and lets operators call subgraphs; see ``qcore.kernels.opdef.Session``.
 
-    def __init__(self, model: Model, settings: Settings):
+    observer: takes a subgraph's number and the values that have just come to be in it; see ``Executor``.
+    """
+
+    def __init__(self, model: Model, settings: Settings, observer: Callable[[int, Mapping[int, Array]], None] | None = None):
         self.model = model
         self.settings = settings
+        self.observer = observer
         self.loop_limit = settings.loop_limit
         self.resources: dict[Any, Any] = {}
         self._executors: dict[int, Executor] = {}
@@ -32,7 +37,8 @@ class Session:
         if not 0 <= subgraph < len(self.model.subgraphs):
             raise InputError(f"subgraph {subgraph}: the model has {len(self.model.subgraphs)} subgraphs")
         if subgraph not in self._executors:
-            self._executors[subgraph] = Executor(self.model.subgraphs[subgraph], self.settings, self)
+            observer = None if self.observer is None else partial(self.observer, subgraph)
+            self._executors[subgraph] = Executor(self.model.subgraphs[subgraph], self.settings, self, observer)
         return self._executors[subgraph]
 
     def reset_variables(self) -> None:
@@ -46,15 +52,27 @@ class Session:
         Raises:
             ModelError: there is no such subgraph.
         """
-        if not 0 <= subgraph < len(self.model.subgraphs):
-            raise ModelError(f"calls subgraph {subgraph}, the model has {len(self.model.subgraphs)} subgraphs")
-        graph = self.model.subgraphs[subgraph]
+        graph = self._called(subgraph)
 
         def operands(indices: list[int]) -> tuple[Operand, ...]:
             tensors = (graph.tensors[i] for i in indices)
             return tuple(Operand(t.name, t.dtype, t.shape, t.quantization) for t in tensors)
 
         return operands(graph.inputs), operands(graph.outputs)
+
+    def operators(self, subgraph: int) -> tuple[str, ...]:
+        """Schema names of a subgraph's operators, "CUSTOM" for custom ones.
+
+        Raises:
+            ModelError: there is no such subgraph.
+        """
+        return tuple(operator.code.name for operator in self._called(subgraph).operators)
+
+    def _called(self, subgraph: int) -> Subgraph:
+        """The subgraph of a number that an operator holds."""
+        if not 0 <= subgraph < len(self.model.subgraphs):
+            raise ModelError(f"calls subgraph {subgraph}, the model has {len(self.model.subgraphs)} subgraphs")
+        return self.model.subgraphs[subgraph]
 
     def call(self, subgraph: int, inputs: Sequence[Array]) -> tuple[Array, ...]:
         """Run a subgraph on these inputs; its outputs, as arrays of their own.

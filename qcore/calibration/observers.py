@@ -1,0 +1,129 @@
+"""From statistics to a range: the calibration methods. One recording serves them all, at any time after it.
+
+* minmax: the least and the greatest value; TensorFlow Lite's converter.
+* moving_average: averages over the samples' own least and greatest values; ai-edge-quantizer.
+* percentile: the values that leave out the given part at each end.
+* entropy: the range whose codes tell the most about the distribution (least Kullback-Leibler divergence).
+* mse: the range with the least expected squared error of quantization.
+
+The last three read the histogram, and the last two depend on how many codes the type has. None of them widens a range to contain 0 or
+away from being empty: that is part of choosing parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.calibration.clipping import clipping_errors, divergence
+from qcore.calibration.histogram import Histogram
+from qcore.calibration.tensor_statistics import TensorStatistics
+from qcore.errors import InputError
+from qcore.numerics.params import quantized_type
+
+Method = Literal["minmax", "moving_average", "percentile", "entropy", "mse"]
+Range = tuple[float, float]
+
+SMALLEST_POSITIVE = float(np.finfo(np.float32).tiny)
+PARTS = 2.0 ** (-np.arange(128) / 16)
+"""Parts of each end of the whole range that clipping methods try: from all of it to 1/256, in steps of 4 %."""
+
+
+def check_method(method: str, percentile: float) -> None:
+    """Refuse a method that there is not, and a percentile that is none.
+
+    Raises:
+        InputError: either is wrong.
+    """
+    if method not in get_args(Method):
+        raise InputError(f"calibration: method is {method!r}, expected one of {', '.join(get_args(Method))}")
+    if isinstance(percentile, bool) or not isinstance(percentile, int | float) or not 50 < percentile <= 100:
+        raise InputError(f"calibration: percentile is {percentile!r}, expected a number over 50, at most 100")
+
+
+def find_range(tensor: TensorStatistics, method: Method, percentile: float, dtype: str) -> Range:
+    """The range of a tensor by a method.
+
+    Args:
+        tensor: what was seen of it: at least one finite value.
+        method: see above.
+        percentile: of method "percentile".
+        dtype: element type of the codes to come, such as "int8".
+
+    Returns:
+        The lower and the upper end, float32 numbers in real units.
+
+    Raises:
+        InputError: a type without codes.
+    """
+    steps = (1 << quantized_type(dtype).bits) - 1
+    if method == "percentile":
+        low, high = percentile_range(tensor, percentile)
+    else:
+        low, high = _OBSERVERS[method](tensor, steps)
+    return float(np.float32(low)), float(np.float32(high))
+
+
+def minmax_range(tensor: TensorStatistics, steps: int) -> Range:
+    """The least and the greatest value, the latter at least the smallest positive normal float32.
+
+    That floor, which a tensor without positive values shows, is where TensorFlow Lite's search for the greatest starts.
+
+    Source: tflite/tools/optimize/calibration/calibration_logger.cc#MinMax::Update, which takes infinities for values too.
+    """
+    return tensor.minimum, max(tensor.maximum, SMALLEST_POSITIVE)
+
+
+def moving_average_range(tensor: TensorStatistics, steps: int) -> Range:
+    """Exponential moving averages of the samples' least and greatest values; the whole range where none counts."""
+    return tensor.recent.average() if tensor.recent.samples.size else (tensor.minimum, tensor.maximum)
+
+
+def percentile_range(tensor: TensorStatistics, percentile: float) -> Range:
+    """That percentile and its complement, linear within a bin."""
+    outside = (1 - percentile / 100) * tensor.count
+    low, high = (quantile(tensor.histogram, rank) for rank in (outside, tensor.count - outside))
+    return max(low, tensor.minimum), min(high, tensor.maximum)
+
+
+def quantile(histogram: Histogram, rank: float) -> float:
+    """The value that so many others lie below, each bin's values taken as spread evenly over it."""
+    below = np.cumsum(histogram.counts)
+    place = int(np.searchsorted(below, rank))
+    inside = int(histogram.counts[place])
+    part = (rank - (int(below[place]) - inside)) / inside if inside else 0.0
+    return float(histogram.centers[place] + (part - 0.5) * histogram.width)
+
+
+def entropy_range(tensor: TensorStatistics, steps: int) -> Range:
+    """Each end in turn, the farther one first, where the divergence is least; of equals, the widest.
+
+    Ranges with fewer bins than codes are not tried: the histogram could not tell their codes apart.
+
+    Source: Migacz, "8-bit inference with TensorRT", 2017, carried over to ranges that are not symmetric.
+    """
+    ends = [min(tensor.minimum, 0.0), max(tensor.maximum, 0.0)]
+    for end in sorted((0, 1), key=lambda k: -abs(ends[k])):
+        tried = [(ends[0] * part, ends[1]) if end == 0 else (ends[0], ends[1] * part) for part in PARTS]
+        tried = [r for r in tried if r[1] - r[0] >= steps * tensor.histogram.width]
+        if tried:
+            best = int(np.argmin([divergence(tensor.histogram, tensor.zeros, low, high, steps) for low, high in tried]))
+            ends[:] = tried[best]
+    return ends[0], ends[1]
+
+
+def mse_range(tensor: TensorStatistics, steps: int) -> Range:
+    """The pair of ends with the least expected squared error; of equals, the widest."""
+    lows, highs = min(tensor.minimum, 0.0) * PARTS, max(tensor.maximum, 0.0) * PARTS
+    errors: NDArray[np.float64] = clipping_errors(tensor.histogram, tensor.zeros, lows, highs, steps)
+    row, column = np.unravel_index(int(errors.argmin()), errors.shape)
+    return float(lows[row]), float(highs[column])
+
+
+_OBSERVERS: Mapping[str, Callable[[TensorStatistics, int], Range]] = MappingProxyType(
+    {"minmax": minmax_range, "moving_average": moving_average_range, "entropy": entropy_range, "mse": mse_range}
+)

@@ -1,0 +1,160 @@
+"""``quantize_model``: one call from a float model to a quantized one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from qcore.errors import InputError
+from qcore.model import Model
+from qcore.quantizer.dynamic_range import quantize_dynamic_range
+from qcore.quantizer.float16 import quantize_float16
+from qcore.quantizer.graph import copy_model, finish
+from qcore.quantizer.io_types import set_io_types
+from qcore.quantizer.options import Options, Ranges
+from qcore.quantizer.rules import Rule, Rules
+from qcore.quantizer.versions import set_versions
+from qcore.quantizer.weight_only import quantize_weight_only
+from qcore.schema.check import check
+
+Mode = Literal["float16", "dynamic_range", "int8", "int16x8", "weight_only"]
+
+_BLOCK = 32
+"""Kernels take blocks of multiples of this."""
+
+_INTERFACES = MappingProxyType({"int8": ("float32", "int8", "uint8"), "int16x8": ("float32", "int16")})
+"""Types of inputs and outputs, by the modes that have a choice."""
+
+_CALIBRATED = ("int8", "int16x8")
+_WEIGHTS = ("dynamic_range", "weight_only")
+_MODES_OF = MappingProxyType(
+    {
+        "float_fallback": _CALIBRATED,
+        "per_channel": (*_CALIBRATED, *_WEIGHTS),
+        "per_channel_dense": (*_CALIBRATED, *_WEIGHTS),
+        "min_elements": _WEIGHTS,
+        "weight_type": ("weight_only",),
+        "block_size": ("weight_only",),
+        "bias_type": ("int16x8",),
+        "rules": get_args(Mode),
+    }
+)
+"""The modes that each option applies to."""
+
+
+def quantize_model(
+    model: Model,
+    mode: Mode = "int8",
+    calibration: Any = None,
+    *,
+    input_type: Literal["float32", "int8", "uint8", "int16"] = "float32",
+    output_type: Literal["float32", "int8", "uint8", "int16"] = "float32",
+    float_fallback: bool = True,
+    per_channel: bool = True,
+    per_channel_dense: bool = True,
+    min_elements: int = 1024,
+    weight_type: Literal["int8", "int4"] = "int8",
+    block_size: int | None = None,
+    bias_type: Literal["int32", "int64"] = "int64",
+    rules: Rules | Iterable[Rule] = (),
+) -> Model:
+    """Quantize a float model as TensorFlow Lite's converter does.
+
+    Args:
+        model: any float model; it is not changed.
+        mode: "float16": constants at half width. "dynamic_range": int8 weights, activations quantized as kernels run. "int8": weights and
+            activations, from calibrated ranges. "int16x8": int16 activations, int8 weights. "weight_only": integer weights,
+            computation in float32.
+        calibration: for "int8" and "int16x8": ``Statistics`` that ``qcore.calibrate`` gathered on this model, or samples to gather
+            them from. Other modes need none.
+        input_type: of the quantized model's real-valued inputs. "int8" has "float32", "int8" and "uint8", "int16x8" has "float32" and
+            "int16".
+        output_type: likewise, of its outputs.
+        float_fallback: operators that have no integer kernel compute in float32; otherwise they are refused, each by name.
+        per_channel: a scale for each output channel of weights, where kernels take that.
+        per_channel_dense: so for FULLY_CONNECTED too.
+        min_elements: smaller weights stay float32 ("dynamic_range" and "weight_only").
+        weight_type: of the weights of "weight_only".
+        block_size: for int4 weights of "weight_only": a scale for each run of so many elements, a multiple of 32, of each row that
+            FULLY_CONNECTED and EMBEDDING_LOOKUP read.
+        bias_type: of "int16x8".
+        rules: which operators stay in floating point; see ``Rule``.
+
+    Returns:
+        A new model.
+
+    Raises:
+        InputError: an argument that is wrong, or does not apply to the mode.
+        QuantizationError: the model cannot be quantized as asked.
+        ModelError: the model is inconsistent.
+    """
+    if not isinstance(model, Model):
+        raise InputError(f"quantize_model: got {type(model).__name__} for a model, expected what qcore.load gives")
+    _require_choice("mode", mode, get_args(Mode))
+    interface = _INTERFACES.get(mode, ("float32",))
+    _require_choice(f"mode {mode!r}: input_type", input_type, interface)
+    _require_choice(f"mode {mode!r}: output_type", output_type, interface)
+    options = Options(per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, Rules.of(rules))
+    _check_options(options, mode)
+    check(model)
+    edited = copy_model(model)
+    if mode == "float16":
+        quantize_float16(edited, options)
+    elif mode == "dynamic_range":
+        quantize_dynamic_range(edited, options)
+    elif mode == "weight_only":
+        quantize_weight_only(edited, options)
+    else:
+        _quantize_activations(edited, mode, _ranges(model, mode, calibration), options)
+        set_io_types(edited, input_type, output_type)
+    finish(edited)
+    set_versions(edited)
+    return edited
+
+
+def _quantize_activations(model: Model, mode: str, ranges: Ranges, options: Options) -> None:
+    if mode == "int8":
+        from qcore.quantizer.int8 import quantize_int8
+
+        quantize_int8(model, ranges, options)
+    else:
+        from qcore.quantizer.int16x8 import quantize_int16x8
+
+        quantize_int16x8(model, ranges, options)
+
+
+def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:
+    if calibration is None:
+        raise InputError(f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from")
+    if isinstance(calibration, Ranges):
+        return calibration
+    from qcore.calibration import calibrate
+
+    ranges: Ranges = calibrate(model, calibration)
+    return ranges
+
+
+def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
+    if value not in choices:
+        raise InputError(f"quantize_model: {what}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def _check_options(options: Options, mode: str) -> None:
+    for name in ("float_fallback", "per_channel", "per_channel_dense"):
+        _require_choice(name, getattr(options, name), (True, False))
+    _require_choice("weight_type", options.weight_type, ("int8", "int4"))
+    _require_choice("bias_type", options.bias_type, ("int32", "int64"))
+    if not isinstance(options.min_elements, int) or options.min_elements < 0:
+        raise InputError(f"quantize_model: min_elements: got {options.min_elements!r}, expected a number of elements")
+    size = options.block_size
+    if size is not None and (options.weight_type != "int4" or not isinstance(size, int) or size <= 0 or size % _BLOCK):
+        raise InputError(
+            f"quantize_model: block_size: got {size!r} for {options.weight_type} weights, expected a multiple of {_BLOCK} for int4"
+        )
+    default = Options()
+    for option in fields(Options):
+        given, modes = getattr(options, option.name), _MODES_OF[option.name]
+        if given != getattr(default, option.name) and mode not in modes:
+            raise InputError(f"quantize_model: {option.name}={given!r} does not apply to mode {mode!r}; it does to {', '.join(modes)}")

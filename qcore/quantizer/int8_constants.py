@@ -1,0 +1,119 @@
+"""Constants of the int8 mode: whose they are, which parameters they have, and their codes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.model import Tensor
+from qcore.numerics import QuantParams, choose_params, quantize_by_reciprocal, round_half_away, round_to_codes
+from qcore.quantizer.graph import Graph, Use, real_constant
+from qcore.quantizer.options import Options
+from qcore.quantizer.specification import PER_TENSOR, rule_of
+
+Axis = int | None
+"""Of a weight's scales, or PER_TENSOR; None for a constant that is no weight."""
+
+
+def separate_constants(graph: Graph) -> None:
+    """Gives every use of a constant whose parameters come from elsewhere a tensor of its own: biases, and inputs that share a scale.
+
+    Source: tflite/converter/quantization/common/quantization_lib/tfl_quantization_driver.cc#PreprocessConstantOps.
+    """
+    for tensor, uses in graph.consumers().items():
+        if len(uses) > 1 and is_float_constant(graph.tensors[tensor]):
+            for use in uses:
+                if _follows_others(use):
+                    graph.redirect([use], copy_constant(graph, tensor))
+
+
+def copy_constant(graph: Graph, tensor: int) -> int:
+    """Another tensor with the same bytes; gives its number."""
+    graph.tensors.append(replace(graph.tensors[tensor]))
+    return len(graph.tensors) - 1
+
+
+def weights(graph: Graph, options: Options) -> dict[int, Axis]:
+    """The constants whose own values give their parameters, each with the axis of its scales.
+
+    Args:
+        graph: after ``separate_constants``.
+        options: per_channel and per_channel_dense apply.
+    """
+    found: dict[int, Axis] = {}
+    for tensor, uses in graph.consumers().items():
+        if is_float_constant(graph.tensors[tensor]) and not _follows_others(uses[0]):
+            axes = [_axis(use, options) for use in uses]
+            found[tensor] = next((axis for axis in axes if axis is not None), None)
+    return found
+
+
+def constant_params(tensor: Tensor, axis: Axis) -> QuantParams | None:
+    """Parameters from a constant's values: symmetric in [-127, 127] with an axis or PER_TENSOR, else asymmetric.
+
+    None for a constant that has no elements, or some that are NaN or infinite.
+
+    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.cc#GetUniformQuantizedTypeForWeight and
+    #GetUniformQuantizedPerAxisTypeForWeight.
+    """
+    values = values_of(tensor)
+    if values.size == 0 or not np.isfinite(values).all() or (axis is not None and axis >= values.ndim):
+        return None
+    if axis is None:
+        return choose_params(values.min(), values.max(), "int8", precision="float32")
+    others = tuple(i for i in range(values.ndim) if i != axis) if axis != PER_TENSOR else None
+    reach = np.abs(values).max(axis=others)
+    return choose_params(-reach, reach, "int8", symmetric=True, narrow_range=True, axis=max(axis, 0))
+
+
+def constant_codes(tensor: Tensor, params: QuantParams) -> NDArray[Any]:
+    """Codes of a constant that is no bias: codes[shape].
+
+    Per channel the product with the reciprocal of the scale is rounded; per tensor, symmetric, that with
+    ``float32(127) / float32(reach)``; asymmetric, the quotient in double, with the zero point added before rounding.
+
+    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.cc#QuantizeLegacy,
+    tflite/converter/quantization/ir/QuantizeUtils.cc#quantizeAttr.
+    """
+    values = values_of(tensor)
+    if not params.narrow_range:
+        scale, zero_point = params.single()
+        codes = round_half_away(np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf) / scale + zero_point)
+        return np.clip(codes, params.quantized_min, params.quantized_max).astype(np.int8)
+    if params.quantized_dimension is not None:
+        return quantize_by_reciprocal(values, params)
+    reach = np.abs(values).max(initial=0)
+    own_scale = reach / np.float32(127)
+    if reach == 0 or own_scale != params.scale[0]:
+        return quantize_by_reciprocal(values, params)
+    return round_to_codes(values * (np.float32(127) / reach), params)
+
+
+def is_float_constant(tensor: Tensor) -> bool:
+    """A constant that can be quantized: float32, and not sparse."""
+    return tensor.is_constant and tensor.dtype == "float32" and tensor.sparsity is None
+
+
+def values_of(tensor: Tensor) -> NDArray[np.float32]:
+    """float32[shape] of such a constant."""
+    values = real_constant(tensor)
+    assert values is not None
+    return values
+
+
+def _follows_others(use: Use) -> bool:
+    """The use is a bias, or an input that shares its scale."""
+    rule = rule_of(use.operator)
+    return rule is not None and (rule.same_scale or (rule.bias is not None and rule.bias.slot == use.slot))
+
+
+def _axis(use: Use, options: Options) -> Axis:
+    rule = rule_of(use.operator)
+    axis = None if rule is None else rule.weights.get(use.slot)
+    if axis is None:
+        return None
+    per_channel = options.channel_axis(use.operator.name, axis)
+    return PER_TENSOR if per_channel is None else per_channel

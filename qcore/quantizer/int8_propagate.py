@@ -1,0 +1,182 @@
+"""Parameters for every tensor: from pinned ranges and constants along the operators, until each constraint is met or noted.
+
+A tensor gets its parameters once. Where an operator asks for others later, it gets them by a QUANTIZE of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.model import OPTIONAL, Operator
+from qcore.numerics import QuantParams, quantize_bias
+from qcore.quantizer.graph import Graph, Use
+from qcore.quantizer.int8_constants import Axis, constant_params, copy_constant, is_float_constant, values_of
+from qcore.quantizer.specification import Bias, float_slots, rule_of
+
+
+@dataclass
+class Assignment:
+    """What propagation decided.
+
+    params: of each tensor, as it is read.
+    computed: of tensors that their operator computes in other parameters than they are read in.
+    converted: of single reads, in other parameters than the tensor's.
+    biases: int32[shape], codes of constant biases.
+    """
+
+    params: dict[int, QuantParams]
+    computed: dict[int, QuantParams] = field(default_factory=dict)
+    converted: dict[Use, QuantParams] = field(default_factory=dict)
+    biases: dict[int, NDArray[Any]] = field(default_factory=dict)
+
+
+def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> Assignment:
+    """Parameters for all tensors that can have some.
+
+    Operators are visited from the last to the first, constants after them; whoever reads or computes what was just decided is
+    visited next. The order matters where several ask for the same tensor: the first of them wins.
+
+    Args:
+        graph: after ``separate_constants``.
+        pinned: parameters that stay as they are.
+        weights: constants whose own values give their parameters, each with the axis of its scales.
+
+    Source: tflite/converter/quantization/common/quantization_lib/tfl_quantization_driver.cc#PropagateParamsAndReturnIfChanged.
+    """
+    propagation = _Propagation(graph, pinned, weights)
+    propagation.run()
+    return propagation.result()
+
+
+class _Propagation:
+    def __init__(self, graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> None:
+        self.graph = graph
+        self.pinned = frozenset(pinned)
+        self.weights = weights
+        self.found = Assignment(dict(pinned))
+        self.producers = graph.producers()
+        self.consumers = graph.consumers()
+        self.pending: list[Operator | int] = [*weights, *(operator for operator in graph.operators if rule_of(operator))]
+
+    def run(self) -> None:
+        settled: set[Operator | int] = set()
+        while self.pending:
+            visited = self.pending.pop()
+            if visited not in settled and self._settle(visited):
+                settled.add(visited)
+
+    def result(self) -> Assignment:
+        """All but what readers asked of tensors whose operator has no rule: these stay float."""
+        for tensor in self.found.params.keys() - self.pinned:
+            producer = self.producers.get(tensor)
+            if producer is not None and rule_of(producer) is None:
+                del self.found.params[tensor]
+        converted = self.found.converted
+        self.found.converted = {use: converted[use] for use in converted if use.operator.inputs[use.slot] in self.found.params}
+        return self.found
+
+    def _settle(self, visited: Operator | int) -> bool:
+        """Decides what there is to decide there; False where too little is known yet."""
+        if isinstance(visited, int):
+            self._settle_weights(visited)
+            return True
+        rule = rule_of(visited)
+        if rule is None:
+            return True
+        if rule.same_scale and not self._share_scale(visited):
+            return False
+        if rule.output_params is not None:
+            for slot in float_slots(self.graph.subgraph, visited.outputs):
+                self._give(visited.outputs[slot], rule.output_params)
+        return rule.bias is None or self._settle_bias(visited, rule.bias)
+
+    def _settle_weights(self, tensor: int) -> None:
+        params = constant_params(self.graph.tensors[tensor], self.weights[tensor])
+        if params is not None:
+            self._give(tensor, params)
+
+    def _share_scale(self, operator: Operator) -> bool:
+        shared = self._shared_params(operator)
+        if shared is None:
+            return False
+        for slot in float_slots(self.graph.subgraph, operator.inputs):
+            self._ask(Use(operator, slot), shared)
+        for slot in float_slots(self.graph.subgraph, operator.outputs):
+            self._give(operator.outputs[slot], shared)
+        return True
+
+    def _shared_params(self, operator: Operator) -> QuantParams | None:
+        """Those of the only input, the only output, or the first tensor that has some; pinned ones before others."""
+        params = self.found.params
+        # RESHAPE has a second input, its shape, even where the file keeps it among the options.
+        only_input = len(operator.inputs) == 1 and operator.name != "RESHAPE"
+        only_output = len(operator.outputs) == 1
+        for candidates in (self.pinned, params.keys() - self.pinned):
+            inputs = [params[i] for i in operator.inputs if i in candidates]
+            outputs = [params[i] for i in operator.outputs if i in candidates]
+            if only_input and inputs:
+                return inputs[0]
+            if only_output and outputs:
+                return outputs[0]
+            if inputs or outputs:
+                return [*inputs, *outputs][0]
+        return None
+
+    def _settle_bias(self, operator: Operator, bias: Bias) -> bool:
+        """Gives a constant bias the scale of the products, and raises that of the weights where the guard must."""
+        tensors, params = self.graph.tensors, self.found.params
+        number = operator.inputs[bias.slot] if bias.slot < len(operator.inputs) else OPTIONAL
+        if number == OPTIONAL or number in params or not is_float_constant(tensors[number]):
+            return True
+        filter_number = operator.inputs[bias.filter]
+        of_input, of_filter = params.get(operator.inputs[bias.input]), params.get(filter_number)
+        if of_input is None or of_filter is None:
+            return False
+        values = values_of(tensors[number])
+        if not np.isfinite(values).all():
+            return True
+        quantized = quantize_bias(
+            values.reshape(-1), of_input.single()[0], of_filter.scale, guard=is_float_constant(tensors[filter_number])
+        )
+        axis = None if quantized.scale.size == 1 else max(values.ndim - 1, 0)
+        params[number] = QuantParams(quantized.scale, np.zeros(1, np.int64), "int32", axis)
+        self.found.biases[number] = quantized.data.reshape(values.shape)
+        if (quantized.filter_scale != of_filter.scale).any():
+            if len(self.consumers[filter_number]) > 1:
+                filter_number = copy_constant(self.graph, filter_number)
+                self.graph.redirect([Use(operator, bias.filter)], filter_number)
+            params[filter_number] = replace(of_filter, scale=quantized.filter_scale)
+        return True
+
+    def _ask(self, use: Use, params: QuantParams) -> None:
+        """A reader needs its input in these parameters."""
+        tensor = use.operator.inputs[use.slot]
+        known = self.found.params.get(tensor)
+        if known is None:
+            self.found.params[tensor] = params
+            if tensor in self.producers:
+                self.pending.append(self.producers[tensor])
+        elif not equal_params(known, params):
+            self.found.converted[use] = params
+
+    def _give(self, tensor: int, params: QuantParams) -> None:
+        """Whatever computes this tensor does so in these parameters."""
+        known = self.found.params.get(tensor)
+        if known is None:
+            self.found.params[tensor] = params
+            self.pending += [use.operator for use in self.consumers.get(tensor, ())]
+        elif not equal_params(known, params):
+            self.found.computed.setdefault(tensor, params)
+
+
+def equal_params(one: QuantParams, other: QuantParams) -> bool:
+    """The same codes stand for the same numbers."""
+    return (
+        (one.dtype, one.quantized_dimension, one.narrow_range) == (other.dtype, other.quantized_dimension, other.narrow_range)
+        and np.array_equal(one.scale, other.scale)
+        and np.array_equal(one.zero_point, other.zero_point)
+    )

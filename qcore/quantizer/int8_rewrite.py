@@ -1,0 +1,169 @@
+"""From parameters to integer operators: conversions around every tensor, then operators that absorb them, then what is left removed.
+
+Every tensor with parameters first gets a QUANTIZE and a DEQUANTIZE behind it, which changes no operator. Each operator that can compute in
+integers then reads what its DEQUANTIZE read, and computes what its QUANTIZE gave. Conversions that still face each other are pairs that
+cancel out.
+"""
+
+from __future__ import annotations
+
+from qcore.model import OPTIONAL, Operator, Tensor
+from qcore.numerics import QuantParams
+from qcore.quantizer.graph import Graph, Use, to_quantization
+from qcore.quantizer.int8_constants import constant_codes
+from qcore.quantizer.int8_propagate import Assignment
+from qcore.quantizer.options import Options
+from qcore.quantizer.specification import float_slots, rule_of
+
+_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operator, str]:
+    """The operators that go on computing in floating point, each with the reason.
+
+    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.h#QuantizationPattern.
+    """
+    reasons = {}
+    for operator in graph.operators:
+        reads, computes = float_slots(graph.subgraph, operator.inputs), float_slots(graph.subgraph, operator.outputs)
+        reason = _reason(graph, operator, found, options) if reads or computes else None
+        if reason is not None:
+            reasons[operator] = reason
+    return reasons
+
+
+def _reason(graph: Graph, operator: Operator, found: Assignment, options: Options) -> str | None:
+    rule, subgraph = rule_of(operator), graph.subgraph
+    if rule is None or not rule.integer:
+        return "it has no int8 form"
+    if not options.quantizes(graph, operator):
+        return "a rule of the caller keeps it float"
+    for slot in float_slots(subgraph, operator.inputs):
+        tensor = graph.tensors[operator.inputs[slot]]
+        if rule.bias is not None and slot == rule.bias.slot and not tensor.is_constant:
+            return f"its bias {tensor.name!r} is computed at run time"
+        if operator.inputs[slot] not in found.params:
+            return f"input {tensor.name!r} {_without_params(tensor)}"
+    for slot in float_slots(subgraph, operator.outputs):
+        if operator.outputs[slot] not in found.params:
+            return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
+    return None
+
+
+def _without_params(tensor: Tensor) -> str:
+    return "is a constant that cannot be quantized" if tensor.is_constant else "has no calibrated range"
+
+
+def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
+    """Puts a QUANTIZE and a DEQUANTIZE between every tensor with parameters and all that reads it.
+
+    Returns:
+        the integer tensor that stands for each float tensor that operators now read: that before its DEQUANTIZE, or for a constant its
+        codes, which nothing reads yet.
+    """
+    codes: dict[int, int] = {}
+    consumers = graph.consumers()
+    for number, params in found.params.items():
+        tensor = graph.tensors[number]
+        if tensor.is_constant:
+            values = found.biases[number] if number in found.biases else constant_codes(tensor, params)
+            codes[number] = graph.add_constant(tensor.name, values, params.dtype, to_quantization(params))
+            continue
+        quantized = number
+        if number in found.computed:
+            quantized = _quantize(graph, number, tensor, found.computed[number])
+        quantized = _quantize(graph, quantized, tensor, params)
+        readers: dict[int, list[Use]] = {quantized: []}
+        for use in consumers.get(number, ()):
+            read = _quantize(graph, quantized, tensor, found.converted[use]) if use in found.converted else quantized
+            readers.setdefault(read, []).append(use)
+        for read, uses in readers.items():
+            real = graph.add_tensor(f"{tensor.name}/dequantized", "float32", tensor)
+            graph.add_operator("DEQUANTIZE", [read], [real])
+            graph.redirect(uses, real)
+            codes[real] = read
+            if read == quantized and number in graph.subgraph.outputs:
+                graph.tensors[real].name, tensor.name = tensor.name, f"{tensor.name}/real"
+                graph.replace_output(number, real)
+    return codes
+
+
+def _quantize(graph: Graph, number: int, like: Tensor, params: QuantParams) -> int:
+    quantized = graph.add_tensor(f"{like.name}/quantized", params.dtype, like, to_quantization(params))
+    graph.add_operator("QUANTIZE", [number], [quantized])
+    return quantized
+
+
+def absorb_conversions(graph: Graph, kept: dict[Operator, str], codes: dict[int, int]) -> None:
+    """Makes every operator that is not kept float read and compute integers.
+
+    Args:
+        graph: after ``insert_conversions``.
+        kept: operators that stay as they are.
+        codes: what ``insert_conversions`` gave.
+    """
+    quantize = {operator.inputs[0]: operator for operator in graph.operators if operator.name == "QUANTIZE"}
+    absorbed: set[Operator] = set()
+    for operator in graph.operators:
+        if operator in kept or operator.name in _CONVERSIONS:
+            continue
+        for slot in float_slots(graph.subgraph, operator.inputs):
+            operator.inputs[slot] = codes[operator.inputs[slot]]
+        for slot in float_slots(graph.subgraph, operator.outputs):
+            real = operator.outputs[slot]
+            operator.outputs[slot] = quantize[real].outputs[0]
+            graph.tensors[operator.outputs[slot]].name = graph.tensors[real].name
+            absorbed.add(quantize[real])
+    graph.subgraph.operators = [operator for operator in graph.operators if operator not in absorbed]
+
+
+def remove_unread_conversions(graph: Graph) -> None:
+    """Drops every QUANTIZE and DEQUANTIZE whose result nothing reads."""
+    read = graph.consumers().keys() | set(graph.subgraph.outputs)
+    kept = [operator for operator in graph.operators if operator.name not in _CONVERSIONS or operator.outputs[0] in read]
+    if len(kept) < len(graph.operators):
+        graph.subgraph.operators = kept
+        remove_unread_conversions(graph)
+
+
+def fold_requantization(graph: Graph) -> None:
+    """Lets an operator that may compute in any parameters compute in those of the QUANTIZE that alone reads its output.
+
+    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.h#FoldTrivalRequantizeOp.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for requantize in [operator for operator in graph.operators if operator.name == "QUANTIZE"]:
+        number = requantize.inputs[0]
+        producer = producers.get(number)
+        rule = None if producer is None else rule_of(producer)
+        free = rule is not None and not rule.same_scale and rule.output is None
+        if producer is not None and free and len(consumers[number]) == 1 and number not in graph.subgraph.outputs:
+            if graph.tensors[number].dtype != "float32":
+                producer.outputs = [requantize.outputs[0] if i == number else i for i in producer.outputs]
+                graph.operators.remove(requantize)
+
+
+def remove_pairs(graph: Graph, at_interface: bool) -> None:
+    """Makes the readers of a DEQUANTIZE that directly follows a QUANTIZE read what was there before both.
+
+    Args:
+        graph: after ``absorb_conversions``.
+        at_interface: also behind the subgraph's inputs and before its outputs, where a type other than float32 may be asked for.
+
+    Source: tflite/converter/transforms/post_quantize.cc#RemoveVolatileOps.
+    """
+    producers, consumers = graph.producers(), graph.consumers()
+    for dequantize in [operator for operator in graph.operators if operator.name == "DEQUANTIZE"]:
+        real, quantize = dequantize.outputs[0], producers.get(dequantize.inputs[0])
+        if quantize is None or quantize.name != "QUANTIZE":
+            continue
+        before, is_output = quantize.inputs[0], real in graph.subgraph.outputs
+        if not at_interface and (before in graph.subgraph.inputs or (is_output and real not in consumers)):
+            continue
+        if graph.tensors[before].dtype != "float32":
+            dequantize.inputs = [before]
+            continue
+        graph.redirect(consumers.get(real, ()), before)
+        if is_output:
+            graph.tensors[before].name, graph.tensors[real].name = graph.tensors[real].name, graph.tensors[before].name
+            graph.replace_output(real, before)

@@ -1,0 +1,88 @@
+"""The element types of a quantized model's inputs and outputs.
+
+Modes leave float32 at the interface: a QUANTIZE behind each input, a DEQUANTIZE before each output. Asked for the type inside, both go;
+asked for uint8 around int8, a QUANTIZE that adds 128 to codes and zero point takes their place. Inputs and outputs that are not float32,
+such as indices, stay as they are. What lies inside never changes.
+
+Source: tflite/converter/transforms/modify_io_nodes.cc, tflite/tools/optimize/modify_model_interface.cc.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qcore.errors import QuantizationError
+from qcore.model import Model, Quantization, Tensor
+from qcore.quantizer.graph import Graph
+
+_UINT8_OFFSET = 128
+"""What uint8 codes and zero points are greater by than the int8 ones of the same real numbers."""
+
+
+def set_io_types(model: Model, input_type: str, output_type: str) -> None:
+    """Gives the entries of a quantized model, which is edited in place, inputs and outputs of these types.
+
+    Args:
+        model: as a mode leaves it: float32 at the interface.
+        input_type: "float32", the type of the activations inside, or "uint8" where that is "int8".
+        output_type: likewise.
+
+    Raises:
+        QuantizationError: an input is read, or an output computed, in floating point, so that it has no codes.
+    """
+    entries = {0, *(signature.subgraph_index for signature in model.signatures or ())}
+    for graph in (Graph(model, index) for index in sorted(entries)):
+        if input_type != "float32":
+            for index in dict.fromkeys(graph.subgraph.inputs):
+                _set_input_type(graph, index, input_type)
+        if output_type != "float32":
+            for index in dict.fromkeys(graph.subgraph.outputs):
+                _set_output_type(graph, index, output_type)
+
+
+def _set_input_type(graph: Graph, index: int, dtype: str) -> None:
+    tensor = graph.tensors[index]
+    if tensor.dtype != "float32":
+        return
+    uses = graph.consumers().get(index, [])
+    if len(uses) != 1 or uses[0].operator.name != "QUANTIZE" or index in graph.subgraph.outputs:
+        readers = ", ".join(sorted({use.operator.name for use in uses} - {"QUANTIZE"})) or "several operators"
+        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} is read in floating point by {readers}")
+    quantize = uses[0].operator
+    codes = quantize.outputs[0]
+    if graph.tensors[codes].dtype == dtype:
+        graph.operators.remove(quantize)
+        _exchange_names(tensor, graph.tensors[codes])
+        graph.replace_input(index, codes)
+    else:
+        tensor.dtype, tensor.quantization = dtype, _shifted(graph.tensors[codes])
+
+
+def _set_output_type(graph: Graph, index: int, dtype: str) -> None:
+    tensor = graph.tensors[index]
+    if tensor.dtype != "float32":
+        return
+    dequantize = graph.producers().get(index)
+    if dequantize is None or dequantize.name != "DEQUANTIZE":
+        source = "is no result" if dequantize is None else f"is computed in floating point by {dequantize.name}"
+        raise QuantizationError(f"output_type={dtype!r}: output {tensor.name!r} {source}")
+    codes = dequantize.inputs[0]
+    if graph.tensors[codes].dtype != dtype:
+        shifted = graph.add_tensor(tensor.name, dtype, tensor, _shifted(graph.tensors[codes]))
+        graph.add_operator("QUANTIZE", [codes], [shifted])
+        codes = shifted
+    if index not in graph.consumers():
+        graph.operators.remove(dequantize)
+        _exchange_names(tensor, graph.tensors[codes])
+    graph.replace_output(index, codes)
+
+
+def _exchange_names(real: Tensor, codes: Tensor) -> None:
+    """The interface keeps its names."""
+    real.name, codes.name = codes.name, real.name
+
+
+def _shifted(codes: Tensor) -> Quantization:
+    """Parameters of the uint8 codes that stand for the same real numbers as these int8 ones."""
+    assert codes.quantization is not None
+    return replace(codes.quantization, zero_point=codes.quantization.zero_point + _UINT8_OFFSET)

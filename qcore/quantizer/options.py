@@ -1,0 +1,40 @@
+"""What the caller of ``quantize_model`` asks of a mode, and where a mode gets the ranges of activations from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+from qcore.model import Operator
+from qcore.quantizer.graph import Graph
+from qcore.quantizer.rules import Rules
+
+
+@dataclass(frozen=True)
+class Options:
+    """Arguments of ``quantize_model`` (see there) that modes look at; each mode looks at those that apply to it."""
+
+    per_channel: bool = True
+    per_channel_dense: bool = True
+    float_fallback: bool = True
+    min_elements: int = 1024
+    weight_type: Literal["int8", "int4"] = "int8"
+    block_size: int | None = None
+    bias_type: Literal["int32", "int64"] = "int64"
+    rules: Rules = field(default_factory=Rules)
+
+    def quantizes(self, graph: Graph, operator: Operator) -> bool:
+        """The caller's rules let this operator be quantized."""
+        return self.rules.quantizes(operator, graph.tensors)
+
+    def channel_axis(self, operator: str, axis: int | None) -> int | None:
+        """The axis along which the weights of an operator that has per-channel kernels get scales; None for one scale."""
+        return axis if self.per_channel and (self.per_channel_dense or operator != "FULLY_CONNECTED") else None
+
+
+@runtime_checkable
+class Ranges(Protocol):
+    """Calibrated ranges of activations; ``qcore.calibration.Statistics`` is one."""
+
+    def range(self, subgraph: int, tensor: int) -> tuple[float, float] | None:
+        """Least and greatest real value of a tensor, by its numbers in the model that was calibrated; None if it was never seen."""
