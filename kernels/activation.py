@@ -84,7 +84,7 @@ class HardSwishParams:
 
 def prepare_elu(node: Node) -> Step:
     """ELU."""
-    return delegated_curve_step(node, elu)
+    return delegated_curve_step(node, elu, elu)
 
 
 def prepare_gelu(node: Node) -> Step:
@@ -98,7 +98,7 @@ def prepare_logistic(node: Node) -> Step:
     if input.dtype in ("int8", "uint8"):
         require_scale(node, output, 1 / 256)
     if input.dtype != "int16":
-        return delegated_curve_step(node, logistic)
+        return delegated_curve_step(node, logistic, logistic_rounded_once)
     require_scale(node, output, 1 / 32768)
     return sixteen_bit_step(node, (-12,), logistic_by_lines, logistic_in_fixed_point)
 
@@ -107,7 +107,7 @@ def prepare_tanh(node: Node) -> Step:
     """TANH: with 16 bits the output's steps must be 1/32768, or a scale within 0.07 % of it."""
     input, output = node.input(0), node.output
     if input.dtype != "int16":
-        return delegated_curve_step(node, tanh)
+        return delegated_curve_step(node, tanh, tanh)
     node.require(power_of_two(output.scale) == -15, f"output has scale {output.scale}, expected 1/32768")
     return sixteen_bit_step(node, (-12, -11), tanh_by_lines, tanh_in_fixed_point)
 
@@ -133,15 +133,15 @@ def prepare_hard_swish(node: Node) -> Step:
     return unary_step(hard_swish_quantized, params, input)
 
 
-def delegated_curve_step(node: Node, curve: Curve) -> Step:
-    """The step of a curve that XNNPACK has; of codes, as a table."""
+def delegated_curve_step(node: Node, curve: Curve, delegates_curve: Curve) -> Step:
+    """The step of a curve that XNNPACK has; delegates_curve is what its tables of codes are made with."""
     input, output = node.input(0), node.output
     if not delegated(node, input, output):
         return curve_step(node, curve)
     if input.dtype == "float32":
         return curve_step(node, flushing(curve))
     require_same_type(node, input, output)
-    values = curve(real_values(input.dtype, input.scale, input.zero_point))
+    values = delegates_curve(real_values(input.dtype, input.scale, input.zero_point))
     table = affine_codes(values, np.float32(1) / np.float32(output.scale), np.float32(output.zero_point), output.dtype)
     return Step(look_up, table, (input.shape,))
 
@@ -207,6 +207,11 @@ def logistic(x: Array) -> Array:
     """``1 / (1 + exp(-x))``; x: float32[...]. Below -9 it is ``exp(x)``, up to 0.012 % too much."""
     one = np.float32(1)
     return np.where(x < -9, in_float64(np.exp, x), one / (one + in_float64(np.exp, -x)))
+
+
+def logistic_rounded_once(x: Array) -> Array:
+    """``1 / (1 + exp(-x))`` of float32[...], in float64 throughout."""
+    return in_float64(lambda wide: 1 / (1 + np.exp(-wide)), x)
 
 
 def tanh(x: Array) -> Array:

@@ -8,17 +8,18 @@ Quantized operands have scales of their own. Each is brought to a common one, tw
 
 What the first rounding gives depends on the code alone, so it is a table. The legacy 16-bit form, for scales that are powers of
 two, shifts one operand to the other's scale, which is the output's too. XNNPACK multiplies 8-bit codes by integers that have a power
-of two in common, and rounds their sum once (docs/quantization.md, sum-of-products).
+of two in common, and rounds their sum once (docs/quantization.md, sum-of-products). The builtin ADD of operands of one shape is a
+vector loop that rounds once where others round twice, at 2**-20 of a step or 2**-15: sums differ next to ties alone.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/add.cc, sub.cc, squared_difference.cc, add_n.cc; kernels/internal/reference/add.h, sub.h;
-XNNPACK src/qs8-vadd/avx512skx-mul32-ld128.c.in.
+kernels/internal/optimized/integer_ops/add.h, optimized_ops.h#AddElementwise; XNNPACK src/qs8-vadd/avx512skx-mul32-ld128.c.in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,11 @@ from qcore.kernels.common import float32_activation_range, quantized_activation_
 from qcore.kernels.delegate import delegated, scale_ratio
 from qcore.kernels.elementwise import Function, finite, operands, prepare_function, prepare_plain, require_scales, store
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
-from qcore.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot
+from qcore.numerics.fixed_point import quantize_multiplier, rounding_divide_by_pot, saturating_rounding_doubling_high_mul
 from qcore.numerics.lookup_table import all_codes, look_up
 from qcore.numerics.powers import power_of_two
 from qcore.numerics.shifting import RightRounding
+from qcore.numerics.vector_loop import VectorLoop, along_memory
 from qcore.numerics.xnnpack import common_multipliers
 
 Requantize = Callable[[NDArray[np.int32]], NDArray[np.int32]]
@@ -40,6 +42,9 @@ LEFT_SHIFT = {"int8": 20, "uint8": 20, "int16": 15}
 
 SQUARE_LEFT_SHIFT = 7
 """The same for a squared difference."""
+
+VECTOR = {"int8": 16, "uint8": 8, "int16": 16}
+"""Elements that the builtin kernels take at a time."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,23 @@ def prepare_quantized(node: Node, combine: Function) -> Step:
         rescaled1, rescaled2 = (rounding_divide_by_pot(all_codes("int16"), right_shift) for right_shift in right_shifts)
         requantize = unchanged
     activation = quantized_activation_range(node, node.options.get("fused_activation_function", "NONE"), output)
-    return Step(add_rescaled, Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation), (shape,))
+    params = Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation)
+    if node.arithmetic != "reference" and right_shifts is None and combine is np.add and input1.shape == input2.shape:
+        rounded_once1, rounded_once2 = (codes_rounded_once(operand, common, left_shift) for operand in (input1, input2))
+        vectors = replace(params, rescaled1=rounded_once1, rescaled2=rounded_once2)
+        loop = VectorLoop(VECTOR[output.dtype], partial(add_rescaled, vectors), partial(add_rescaled, params))
+        return Step(along_memory, loop, (shape,))
+    return Step(add_rescaled, params, (shape,))
+
+
+def codes_rounded_once(operand: Operand, common: float, left_shift: int) -> NDArray[np.int32]:
+    """As ``rescaled_codes``, but with one rounding: bits that leave to the right are cut off, of uint8 after the product, else before."""
+    multiplier, shift = quantize_multiplier(operand.scale / common)
+    centred = all_codes(operand.dtype) - np.int32(operand.zero_point)
+    if operand.dtype == "uint8":
+        return saturating_rounding_doubling_high_mul(centred << left_shift, multiplier) >> -shift
+    left = left_shift + shift
+    return saturating_rounding_doubling_high_mul(centred << left if left >= 0 else centred >> -left, multiplier)
 
 
 def takes_sum(node: Node) -> bool:

@@ -24,9 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import parameters, require_rank
-from qcore.kernels.delegate import delegated
+from qcore.kernels.delegate import delegated, is_static
 from qcore.kernels.delegated_weights import float32_factor, usable
-from qcore.kernels.hybrid import RowQuantization, row_quantization
+from qcore.kernels.hybrid import DynamicRange, dynamic_range
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import QuantizedOutput, Requantization
@@ -43,9 +43,6 @@ OUTPUTS = MappingProxyType(
 )
 """Types of the output, by types of x and y."""
 
-FACTOR_LIMIT = 255
-"""XNNPACK's factors are up to this."""
-
 
 @dataclass(frozen=True)
 class FloatParams:
@@ -57,7 +54,7 @@ class FloatParams:
 
 @dataclass(frozen=True)
 class HybridParams:
-    """Which operands are swapped, and how x is quantized.
+    """Which operands are swapped, and how x is quantized and sums made real.
 
     y: packed; None where it is computed at run time.
     y_scale: float32[1 or columns].
@@ -65,7 +62,7 @@ class HybridParams:
 
     adj_x: bool
     adj_y: bool
-    quantize: RowQuantization
+    by: DynamicRange
     y: PackedFilter | None
     y_scale: NDArray[np.float32]
 
@@ -118,9 +115,9 @@ def prepare(node: Node) -> Step:
         return Step(integer, prepare_integer(node), (shape,))
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, 0, np.dtype(np.int8))
     scale = column_scale(node, y, adj_y)
-    taken = delegated(node, x, output) and y.constant is not None and usable(scale)
-    quantize = row_quantization(node.options["asymmetric_quantize_inputs"], taken)
-    return Step(hybrid, HybridParams(adj_x, adj_y, quantize, packed, scale), (shape,))
+    taken = delegated(node, x, output) and is_static(y) and usable(scale)
+    by = dynamic_range(node.options["asymmetric_quantize_inputs"], taken)
+    return Step(hybrid, HybridParams(adj_x, adj_y, by, packed, scale), (shape,))
 
 
 def column_scale(node: Node, y: Operand, adj_y: bool) -> NDArray[np.float32]:
@@ -160,8 +157,8 @@ def quantized_output(node: Node, y_scale: NDArray[np.float32]) -> QuantizedOutpu
     if x.dtype == "int16":
         return QuantizedOutput(np.dtype(np.int64), ReducedMultiplier(*factors), 0, low, high, output.storage)
     requantize: Requantization = DoubleRounding(*factors)
-    if delegated(node, x, y, output) and y.zero_point == 0 and (factor := float32_factor(x, y, output)) <= FACTOR_LIMIT:
-        requantize = Float32Rounding(factor)
+    if delegated(node, x, y, output) and y.zero_point == 0:
+        requantize = Float32Rounding(float32_factor(x, y, output))
     return QuantizedOutput(np.dtype(np.int32), requantize, output.zero_point, low, high, output.storage)
 
 
@@ -179,9 +176,11 @@ def real(p: FloatParams, x: Array, y: Array) -> Array:
 def hybrid(p: HybridParams, x: Array, y: Array) -> Array:
     """float32 times int8, each row of x quantized to int8 by its own range."""
     packed = p.y or pack_columns(y, p.adj_y, 0, y.dtype)
-    codes, scale, zero_point = p.quantize(x.swapaxes(-1, -2) if p.adj_x else x)
+    codes, scale, zero_point = p.by.quantize(x.swapaxes(-1, -2) if p.adj_x else x)
     sums = packed.product(codes) - zero_point[..., np.newaxis] * packed.sums[..., np.newaxis, :]
-    return sums.astype(np.float32) * (scale[..., np.newaxis] * p.y_scale)
+    row_scale = np.broadcast_to(scale, sums.shape[:-1]).reshape(-1)
+    real = p.by.real_values(sums.reshape(row_scale.size, sums.shape[-1]), row_scale, p.y_scale)
+    return real.reshape(sums.shape).astype(np.float32, copy=False)
 
 
 def integer(p: IntegerParams, x: Array, y: Array) -> Array:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
 from qcore.kernels.delegated_weights import takes_weights
-from qcore.kernels.hybrid import RowQuantization, real_values, row_quantization
+from qcore.kernels.hybrid import DynamicRange, channels_first, dynamic_range, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import (
@@ -115,13 +115,13 @@ class HybridParams:
 
     packed: the filter, where it is known at plan time.
     filter_scale: float32[1 or channels].
-    quantize: how images are quantized.
+    by: how images are quantized, and sums made real.
     """
 
     geometry: Geometry
     packed: PackedFilter | None
     filter_scale: NDArray[np.float32]
-    quantize: RowQuantization
+    by: DynamicRange
     finish: RealOutput
 
 
@@ -197,7 +197,9 @@ def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> Step:
         asymmetric or delegated or shapes.groups == 1, "a filter of one scale with groups of input channels, which is not supported"
     )
     packed = None if filter.constant is None else pack_codes(shapes, filter.constant, 0, np.dtype(np.int8))
-    params = HybridParams(shapes, packed, scale, row_quantization(asymmetric, delegated), real_output(node))
+    by_reference = asymmetric and (node.arithmetic == "reference" or shapes.groups > 1)
+    by = dynamic_range(asymmetric, delegated, channels_first if by_reference else real_values)
+    params = HybridParams(shapes, packed, scale, by, real_output(node))
     return Step(kernel, params, (output,), scratch_bytes(shapes, input, filter))
 
 
@@ -268,14 +270,14 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
 def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
     packed = p.packed or pack_codes(p.geometry, filter, 0, np.dtype(np.int8))
-    rows = p.quantize(x.reshape(len(x), -1))
+    rows = p.by.quantize(x.reshape(len(x), -1))
     zero_point = rows.zero_point.reshape(-1, 1, 1, 1)
     offset = zero_point * packed.sums.reshape(-1)
     output = np.empty(p.geometry.output, np.float32)
     for tile, windows in tiles_of_windows(p.geometry, rows.codes.reshape(x.shape), zero_point, packed.matrix.dtype):
         images = tile.place[0]
         sums = channels_last(packed.product(windows), output[tile.place]) - offset[images]
-        output[tile.place] = p.finish(real_values(sums, rows.scale[images], p.filter_scale), bias)
+        output[tile.place] = p.finish(p.by.real_values(sums, rows.scale[images], p.filter_scale), bias)
     return output
 
 

@@ -219,7 +219,8 @@ def affine_params(node: Node, quantized: Operand, shape: Shape) -> AffineParams:
 
 def quantize(p: QuantizeParams, x: Array) -> Array:
     """Codes of float32[...]. Steps that are the least int32 wrap to its greatest where the zero point is negative."""
-    return np.clip(p.steps(x) + p.zero_point, p.quantized_min, p.quantized_max).astype(p.storage)
+    codes: Array = p.steps(x) + p.zero_point
+    return np.clip(codes, p.quantized_min, p.quantized_max).astype(p.storage)
 
 
 def divide(scale: Array, x: Array) -> Array:

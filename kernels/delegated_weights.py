@@ -1,7 +1,8 @@
 """Which weighted operators XNNPACK computes: those of its types whose filter and bias are constants with scales that it can use.
 
-It multiplies an accumulator by one float32 factor below 256, and sums float32 inputs with an integer filter after quantizing them its
-own way (see ``hybrid``). Where TensorFlow Lite hands it what it then refuses, which fails the model, qcore takes the builtin kernels.
+It multiplies an accumulator by one float32 factor, and sums float32 inputs with an integer filter after quantizing them its own way (see
+``hybrid``). Where TensorFlow Lite hands it what it then refuses, which fails the model, qcore takes the builtin kernels. (It refuses
+factors of 256 and more as well; with these every sum but 0 saturates, whoever rounds it.)
 
 Source (TensorFlow Lite 2.21): tflite/delegates/xnnpack/xnnpack_delegate.cc#VisitConv2DNode, #VisitDepthwiseConv2DNode,
 #VisitTransposeConvNode, #VisitFullyConnectedNode; XNNPACK src/operators/convolution-nhwc.c#init_requantization_scale_qs8.
@@ -12,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.delegate import delegated
+from qcore.kernels.delegate import delegated, is_static
 from qcore.kernels.opdef import Blocks, Node, Operand
 
 FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
@@ -20,9 +21,6 @@ FUSED = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 
 BLOCK = 32
 """Blocks of a filter are multiples of this."""
-
-FACTOR_LIMIT = 256
-"""Factors are below this."""
 
 
 def takes_weights(node: Node, input: Operand, filter: Operand, bias: Operand | None, axis: int) -> bool:
@@ -35,7 +33,6 @@ def takes_weights(node: Node, input: Operand, filter: Operand, bias: Operand | N
         and node.options["fused_activation_function"] in FUSED
         and (holds_bytes(filter) if input.dtype == "uint8" else holds_channels(filter, axis))
         and (bias is None or holds_bias(filter, bias))
-        and (input.dtype == "float32" or bool((float32_factor(input, filter, node.output) < FACTOR_LIMIT).all()))
     )
 
 
@@ -44,7 +41,7 @@ def takes_blocks(node: Node, input: Operand, filter: Operand, bias: Operand | No
     return (
         delegated(node, input, node.output)
         and node.options["fused_activation_function"] in FUSED
-        and filter.constant is not None
+        and is_static(filter)
         and blocks.size % BLOCK == 0
         and (bias is None or holds_bias(filter, bias))
     )
@@ -53,7 +50,7 @@ def takes_blocks(node: Node, input: Operand, filter: Operand, bias: Operand | No
 def holds_bytes(filter: Operand) -> bool:
     """A uint8 filter is a constant with one scale."""
     q = filter.quantization
-    return filter.constant is not None and q is not None and q.scale.size == 1 and usable(q.scale) and q.quantized_dimension == 0
+    return is_static(filter) and q is not None and q.scale.size == 1 and usable(q.scale) and q.quantized_dimension == 0
 
 
 def holds_channels(filter: Operand, axis: int) -> bool:
@@ -62,7 +59,7 @@ def holds_channels(filter: Operand, axis: int) -> bool:
     Narrower ones lie in whole bytes along the last axis.
     """
     q = filter.quantization
-    if filter.constant is None or not filter.type.signed or q is None or not usable(q.scale):
+    if not is_static(filter) or not filter.type.signed or q is None or not usable(q.scale):
         return False
     per_channel = q.scale.size == filter.shape[axis] and q.quantized_dimension == axis and not q.zero_point.any()
     if filter.type.packed:
@@ -71,8 +68,8 @@ def holds_channels(filter: Operand, axis: int) -> bool:
 
 
 def holds_bias(filter: Operand, bias: Operand) -> bool:
-    """The bias is a constant vector; one of integers has as many scales as the filter."""
-    if bias.constant is None or bias.rank != 1:
+    """The bias is a constant vector, of a dense layer any constant; one of integers has as many scales as the filter."""
+    if not is_static(bias) or (bias.rank != 1 and filter.rank != 2):
         return False
     q, weights = bias.quantization, filter.quantization
     return bias.dtype == "float32" or (q is not None and weights is not None and q.scale.size == weights.scale.size and usable(q.scale))
@@ -86,5 +83,5 @@ def usable(scale: NDArray[np.float32]) -> bool:
 def float32_factor(input: Operand, filter: Operand, output: Operand) -> NDArray[np.float32]:
     """float32[1 or channels]: output steps per unit of the accumulator, product and quotient in float32; equation (19)."""
     assert filter.quantization is not None
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.asarray(np.float32(input.scale) * filter.quantization.scale / np.float32(output.scale))

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
 from qcore.kernels.delegated_weights import takes_weights
-from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.hybrid import DynamicRange, channels_first, dynamic_range, real_values, rows_first
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
 from qcore.kernels.weighted import (
@@ -50,8 +50,8 @@ from qcore.numerics.fixed_point import DoubleRounding
 FILTERS = MappingProxyType({"float32": ("float32", "int8"), "int8": ("int8", "int4"), "uint8": ("uint8",), "int16": ("int8", "int16")})
 """Types of the filter, by type of the input."""
 
-LANES = 8
-"""Channels that the builtin kernel for int8 requantizes at a time."""
+LANES, REAL_LANES = 8, 4
+"""Channels that the builtin kernels requantize, or make real, at a time."""
 
 TILE = 1 << 16
 """Outputs computed at once: few enough to stay in the processor's cache."""
@@ -106,11 +106,13 @@ class HybridParams:
 
     taps: the filter (see ``exact_taps``), where it is known at plan time.
     filter_scale: float32[1 or outputs].
+    by: how images are quantized, and sums made real.
     """
 
     geometry: Geometry
     taps: Array | None
     filter_scale: NDArray[np.float32]
+    by: DynamicRange
     finish: RealOutput
 
 
@@ -175,7 +177,16 @@ def prepare_hybrid(node: Node, shapes: Geometry) -> HybridParams:
     """A depthwise convolution of float32 inputs with an int8 filter."""
     filter = node.input(1)
     taps = None if filter.constant is None else exact_taps(shapes, filter.constant, 0, np.dtype(np.int8))
-    return HybridParams(shapes, taps, filter_scale(node, filter, filter.shape[3]), real_output(node))
+    by = dynamic_range(asymmetric=True, delegated=False, builtin=real_values if node.arithmetic == "reference" else real_values_in_vectors)
+    return HybridParams(shapes, taps, filter_scale(node, filter, filter.shape[3]), by, real_output(node))
+
+
+def real_values_in_vectors(accumulator: Array, scale: NDArray[np.float32], filter_scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The builtin kernel's real values of sums: ``channels_first`` in whole vectors, ``rows_first`` in the channels left over."""
+    real = channels_first(accumulator, scale, filter_scale)
+    left_over = slice(accumulator.shape[-1] - accumulator.shape[-1] % REAL_LANES, None)
+    real[..., left_over] = rows_first(accumulator, scale, filter_scale)[..., left_over]
+    return real
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
@@ -251,10 +262,10 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
 def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[1, height, width, outputs]."""
     taps = exact_taps(p.geometry, filter, 0, np.dtype(np.int8)) if p.taps is None else p.taps
-    rows = quantize_rows(x.reshape(len(x), -1), asymmetric=True)
+    rows = p.by.quantize(x.reshape(len(x), -1))
     output = np.empty(p.geometry.output, np.float32)
     for tile, total in tap_sums(p.geometry, rows.codes.reshape(x.shape), rows.zero_point.reshape(-1, 1, 1, 1), taps):
-        output[tile.place] = p.finish(real_values(total, rows.scale[tile.place[0]], p.filter_scale), bias)
+        output[tile.place] = p.finish(p.by.real_values(total, rows.scale[tile.place[0]], p.filter_scale), bias)
     return output
 
 

@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import float32_activation_range, parameters, quantized_activation_range, require_rank
+from qcore.kernels.delegate import is_static
 from qcore.kernels.delegated_weights import FUSED, float32_factor, takes_blocks, takes_weights
-from qcore.kernels.hybrid import RowQuantization, block_scale, dequantize_blocks, real_values, row_quantization
+from qcore.kernels.hybrid import DynamicRange, block_scale, cut_to_bfloat16, dequantize_blocks, dynamic_range
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Blocks, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
 from qcore.kernels.weighted import (
@@ -78,14 +79,14 @@ class FloatParams:
 
 @dataclass(frozen=True)
 class HybridParams:
-    """Shapes, how the input is quantized, and what follows the products.
+    """Shapes, how the input is quantized and sums made real, and what follows.
 
     filter: packed; None where it is computed at run time.
     filter_scale: float32[1 or units].
     """
 
     rows: Rows
-    quantize: RowQuantization
+    by: DynamicRange
     filter: PackedFilter | None
     filter_scale: NDArray[np.float32]
     output: RealOutput
@@ -93,13 +94,13 @@ class HybridParams:
 
 @dataclass(frozen=True)
 class BlockwiseParams:
-    """Shapes, how the input is quantized, and what follows the products.
+    """Shapes, how the input is quantized and sums made real, and what follows.
 
     filter: float32[units, depth], real values.
     """
 
     rows: Rows
-    quantize: RowQuantization
+    by: DynamicRange
     filter: NDArray[np.float32]
     output: RealOutput
 
@@ -171,9 +172,10 @@ def prepare_rows(node: Node, input: Operand, filter: Operand) -> Rows:
 def prepare_blockwise(node: Node, rows: Rows, blocks: Blocks) -> BlockwiseParams:
     """Dynamic range with a filter of blocks."""
     input, filter, bias = node.input(0), node.input(1), node.optional_input(2)
-    quantize = row_quantization(asymmetric=True, delegated=takes_blocks(node, input, filter, bias, blocks))
-    real_filter = dequantize_blocks(filter.value, block_scale(node, filter, blocks))
-    return BlockwiseParams(rows, quantize, real_filter, real_output(node))
+    delegated = takes_blocks(node, input, filter, bias, blocks)
+    scale = block_scale(node, filter, blocks)
+    real_filter = dequantize_blocks(filter.value, cut_to_bfloat16(scale) if delegated else scale)
+    return BlockwiseParams(rows, dynamic_range(asymmetric=True, delegated=delegated), real_filter, real_output(node))
 
 
 def prepare_hybrid(node: Node, rows: Rows, delegated: bool) -> HybridParams:
@@ -182,7 +184,7 @@ def prepare_hybrid(node: Node, rows: Rows, delegated: bool) -> HybridParams:
     asymmetric = node.options["asymmetric_quantize_inputs"] and not (node.arithmetic != "reference" and is_tiled(filter))
     return HybridParams(
         rows,
-        row_quantization(asymmetric, delegated),
+        dynamic_range(asymmetric, delegated),
         None if filter.constant is None else pack_codes(filter.constant),
         unit_scale(node, filter),
         real_output(node),
@@ -192,7 +194,7 @@ def prepare_hybrid(node: Node, rows: Rows, delegated: bool) -> HybridParams:
 def is_tiled(filter: Operand) -> bool:
     """The builtin kernels have one for int4 that takes the filter in tiles, and quantizes rows symmetrically whatever the option says."""
     units, depth = filter.shape
-    return filter.dtype == "int4" and filter.constant is not None and units >= TILE[0] and depth >= TILE[1] and depth % 2 == 0
+    return filter.dtype == "int4" and is_static(filter) and units >= TILE[0] and depth >= TILE[1] and depth % 2 == 0
 
 
 def prepare_integer(node: Node, rows: Rows, delegated: bool) -> IntegerParams:
@@ -255,14 +257,14 @@ def real(p: FloatParams, input: Array, filter: Array, bias: Array | None = None)
 def hybrid(p: HybridParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[..., depth], quantized to int8 row by row, times int8[units, depth], plus float32[units]."""
     packed = p.filter or pack_codes(filter)
-    codes, scale, zero_point = p.quantize(p.rows.of(input))
+    codes, scale, zero_point = p.by.quantize(p.rows.of(input))
     sums = packed.product(codes) - np.multiply.outer(zero_point, packed.sums)
-    return p.output(real_values(sums, scale, p.filter_scale), bias).reshape(p.rows.shape)
+    return p.output(p.by.real_values(sums, scale, p.filter_scale), bias).reshape(p.rows.shape)
 
 
 def blockwise(p: BlockwiseParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[..., depth], quantized to int8 row by row, times real[units, depth], plus float32[units]."""
-    codes, scale, zero_point = p.quantize(p.rows.of(input))
+    codes, scale, zero_point = p.by.quantize(p.rows.of(input))
     total = (codes - zero_point[:, np.newaxis]).astype(np.float32) @ p.filter.T
     total *= scale[:, np.newaxis]
     return p.output(total, bias).reshape(p.rows.shape)

@@ -7,20 +7,23 @@ a scale: one batch entry of a dense layer, one image of a convolution.
     codes = round_half_away(x / scale) + zero_point
     real  = (sum(codes * filter) - zero_point * sum(filter)) * (scale * filter_scale) + bias
 
-XNNPACK always quantizes asymmetrically, with float32 throughout and ties to even.
+XNNPACK always quantizes asymmetrically, with float32 throughout and ties to even. Kernels differ in the order of the two products, too:
+what is a last bit in one layer's output may be another code in the next, so each ``DynamicRange`` has its own.
 
 Weights are symmetric: they have no zero point. Blockwise weights (39) have a scale for each run of elements along their last axis; they
-are brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales.
+are brought back to float32 before they are multiplied, which is exact for int4 and int8 codes with float16 scales. XNNPACK cuts these
+scales to bfloat16.
 
 Source (TensorFlow Lite 2.21): tflite/kernels/internal/portable_tensor_utils.h#BatchQuantizeFloats,
 internal/reference/portable_tensor_utils.cc#PortableSymmetricQuantizeFloats, #PortableAsymmetricQuantizeFloats,
 #PortableMatrixBatchVectorMultiplyAccumulate; XNNPACK src/xnnpack/quantization.h#xnn_f32_qd8_asymmetric_quantization_params,
-src/f32-qs8-vcvt/avx512skx.c.in.
+src/xnnpack/math.h#math_cvt_bf16_fp32, src/f32-qs8-vcvt/avx512skx.c.in, src/qd8-f32-qc8w-igemm/gen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -47,13 +50,27 @@ class QuantizedRows(NamedTuple):
     zero_point: NDArray[np.int32]
 
 
-RowQuantization = Callable[[NDArray[np.float32]], QuantizedRows]
-"""From float32[..., depth]."""
+Scaling = Callable[[NDArray[np.integer[Any]], NDArray[np.float32], NDArray[np.float32]], NDArray[np.floating[Any]]]
+"""The real values of accumulators, int32 | int64[rows, ..., channels], of float32[rows] and float32[1 or channels] scales."""
 
 
-def row_quantization(asymmetric: bool, delegated: bool) -> RowQuantization:
-    """How rows are quantized: as the operator says, or XNNPACK's way where it takes the operator."""
-    return quantize_rows_to_even if delegated else partial(quantize_rows, asymmetric=asymmetric)
+@dataclass(frozen=True)
+class DynamicRange:
+    """How a kernel does it.
+
+    quantize: from float32[..., depth].
+    real_values: what the bias is added to; float64 where that is the first rounding after a product.
+    """
+
+    quantize: Callable[[NDArray[np.float32]], QuantizedRows]
+    real_values: Scaling
+
+
+def dynamic_range(asymmetric: bool, delegated: bool, builtin: Scaling | None = None) -> DynamicRange:
+    """How a kernel does it: TensorFlow Lite's, or XNNPACK where it takes the operator; builtin: the former's, if not ``real_values``."""
+    if delegated:
+        return DynamicRange(quantize_rows_to_even, unrounded_values)
+    return DynamicRange(partial(quantize_rows, asymmetric=asymmetric), builtin or real_values)
 
 
 def quantize_rows(x: NDArray[np.float32], asymmetric: bool) -> QuantizedRows:
@@ -96,9 +113,31 @@ def real_values(
         scale: float32[rows], of the quantized rows.
         filter_scale: float32[1 or channels].
     """
-    real = accumulator.astype(np.float32)
-    real *= scale.reshape(-1, *(1,) * (accumulator.ndim - 1)) * filter_scale
-    return real
+    return accumulator.astype(np.float32) * (_by_row(scale, accumulator) * filter_scale)
+
+
+def channels_first(
+    accumulator: NDArray[np.integer[Any]], scale: NDArray[np.float32], filter_scale: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """As ``real_values``, but ``float32(float32(accumulator) * filter_scale) * scale``."""
+    return accumulator.astype(np.float32) * filter_scale * _by_row(scale, accumulator)
+
+
+def rows_first(accumulator: NDArray[np.integer[Any]], scale: NDArray[np.float32], filter_scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """As ``real_values``, but ``float32(float32(accumulator) * scale) * filter_scale``."""
+    return accumulator.astype(np.float32) * _by_row(scale, accumulator) * filter_scale
+
+
+def unrounded_values(
+    accumulator: NDArray[np.integer[Any]], scale: NDArray[np.float32], filter_scale: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """As ``rows_first``, but the second product is exact, in float64: XNNPACK adds the bias in a fused multiply-add."""
+    return (accumulator.astype(np.float32) * _by_row(scale, accumulator)).astype(np.float64) * filter_scale
+
+
+def _by_row(scale: NDArray[np.float32], accumulator: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """float32[rows] ready to broadcast with [rows, ..., channels]."""
+    return scale.reshape(-1, *(1,) * (accumulator.ndim - 1))
 
 
 def block_scale(node: Node, weights: Operand, blocks: Blocks) -> NDArray[np.float32]:
@@ -118,6 +157,11 @@ def block_scale(node: Node, weights: Operand, blocks: Blocks) -> NDArray[np.floa
     if blocks.zero_point is not None:
         raise node.unsupported(f"'{weights.name}' has blockwise zero points, qcore has symmetric blocks")
     return blocks.scale.astype(np.float32).reshape(rows, count)
+
+
+def cut_to_bfloat16(scale: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The upper half of each float32[...], towards zero, unlike equation (37)."""
+    return (scale.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
 
 
 def dequantize_blocks(codes: NDArray[np.integer[Any]], scale: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -105,8 +105,7 @@ def prepare_sum(node: Node) -> Step:
     if node.arithmetic == "reference" and input.dtype == "uint8":
         requantize = DoubleRounding(*quantize_multiplier(input.scale / output_scale(node)))
         return prepare_quantized(node, what, what.count * input.zero_point, requantize, output.zero_point)
-    output_scale(node)
-    factor = scale_ratio(input, output)
+    factor = np.float32(input.scale) / np.float32(output_scale(node))
     if delegated_reduction(node):
         return prepare_float32(node, what, factor)
     bias = np.float32(-input.zero_point) * factor * np.float32(what.count)
@@ -149,7 +148,7 @@ def prepare_mean_of_images(node: Node, what: Reduction) -> Step:
     """The builtin kernel's mean over height and width, everything in float32 up to the multiplier."""
     input, output = node.input(0), node.output
     zero_point = np.float32(input.zero_point) * np.float32(input.scale) / np.float32(output.scale)
-    moved = int(np.trunc(zero_point + np.copysign(np.float32(0.5), zero_point)))
+    moved = int(float_to_int32(zero_point + np.copysign(np.float32(0.5), zero_point)))
     factor = np.float32(input.scale) / (np.float32(what.count) * np.float32(output.scale))
     multiplier = quantize_multiplier(float(factor))
     channels = VectorLoop(CHANNELS_VECTOR, HalfUpRounding(*multiplier), DoubleRounding(*multiplier))

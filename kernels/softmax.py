@@ -287,7 +287,7 @@ def log_softmax_in_float32(p: Float32LogParams, x: Array) -> Array:
     greatest = x.max(axis=-1, keepdims=True, initial=np.iinfo(x.dtype).min).astype(np.float32)
     log_sum = in_float64(np.log)(sum_in_order(p.exponential[below_greatest(x)]))
     common = (p.input_scale * greatest + log_sum) / p.scale
-    codes = float_to_int32(np.rint(p.input_scale / p.scale * x.astype(np.float32) - common)) + np.int32(p.zero_point)
+    codes: Array = float_to_int32(np.rint(p.input_scale / p.scale * x.astype(np.float32) - common)) + np.int32(p.zero_point)
     limits = np.iinfo(x.dtype)
     return np.clip(codes, limits.min, limits.max).astype(x.dtype)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from qcore.kernels.opdef import Array, Operand, Step
 from qcore.numerics.lookup_table import look_up
-from qcore.numerics.vector_loop import VectorLoop, along_memory
+from qcore.numerics.vector_loop import Elementwise, VectorLoop, along_memory
 
 
 def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operand) -> Step:
@@ -28,5 +28,9 @@ def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operan
 
 def vector_step(width: int, vectors: Step, rest: Step) -> Step:
     """The step of a vector loop over all elements in the order of memory, made of two that map each element by itself."""
-    loop = VectorLoop(width, partial(vectors.kernel, vectors.params), partial(rest.kernel, rest.params))
-    return Step(along_memory, loop, vectors.shapes)
+    return Step(along_memory, VectorLoop(width, elementwise(vectors), elementwise(rest)), vectors.shapes)
+
+
+def elementwise(step: Step) -> Elementwise:
+    """What a step makes of its one input."""
+    return cast(Elementwise, partial(step.kernel, step.params))

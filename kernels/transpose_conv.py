@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, integers, require_rank, window
+from qcore.kernels.delegate import is_static
 from qcore.kernels.delegated_weights import takes_weights
-from qcore.kernels.hybrid import RowQuantization, real_values, row_quantization
+from qcore.kernels.hybrid import DynamicRange, dynamic_range
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
 from qcore.kernels.weighted import (
@@ -102,13 +103,13 @@ class HybridParams:
 
     matrix: the filter (see ``exact_matrix``), where it is known at plan time.
     filter_scale: float32[1 or outputs].
-    quantize: how images are quantized.
+    by: how images are quantized, and sums made real.
     """
 
     geometry: Geometry
     matrix: Array | None
     filter_scale: NDArray[np.float32]
-    quantize: RowQuantization
+    by: DynamicRange
     finish: RealOutput
 
 
@@ -152,9 +153,8 @@ def prepare(node: Node) -> Step:
 def takes(node: Node, shapes: Geometry) -> bool:
     """XNNPACK computes the operator."""
     filter, input, bias = node.input(1), node.input(2), node.optional_input(3)
-    known, windows = node.input(0).constant is not None, (shapes.height, shapes.width)
-    covered = node.options["padding"] == "VALID" or all(along.size >= along.stride for along in windows)
-    return known and covered and takes_weights(node, input, filter, bias, 0)
+    covered = node.options["padding"] == "VALID" or all(along.size >= along.stride for along in (shapes.height, shapes.width))
+    return is_static(node.input(0)) and covered and takes_weights(node, input, filter, bias, 0)
 
 
 def prepare_quantized(node: Node, shapes: Geometry, delegated: bool) -> QuantizedParams:
@@ -176,8 +176,8 @@ def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> HybridParam
     """A transposed convolution of float32 inputs with an int8 filter."""
     filter = node.input(1)
     matrix = None if filter.constant is None else exact_matrix(filter.constant, 0, np.dtype(np.int8))
-    quantize = row_quantization(asymmetric=True, delegated=delegated)
-    return HybridParams(shapes, matrix, filter_scale(node, filter, filter.shape[0]), quantize, real_output(node))
+    by = dynamic_range(asymmetric=True, delegated=delegated)
+    return HybridParams(shapes, matrix, filter_scale(node, filter, filter.shape[0]), by, real_output(node))
 
 
 def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
@@ -237,9 +237,9 @@ def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array
 def convolve_hybrid(p: HybridParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels], each image quantized to int8, with int8[outputs, height, width, channels]."""
     matrix = exact_matrix(filter, 0, np.dtype(np.int8)) if p.matrix is None else p.matrix
-    rows = p.quantize(x.reshape(len(x), -1))
+    rows = p.by.quantize(x.reshape(len(x), -1))
     codes = np.subtract(rows.codes, rows.zero_point[:, np.newaxis], dtype=matrix.dtype).reshape(x.shape)
-    return p.finish(real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale), bias)
+    return p.finish(p.by.real_values(tap_sums(p.geometry, codes, matrix), rows.scale, p.filter_scale), bias)
 
 
 TRANSPOSE_CONV = OpDef(

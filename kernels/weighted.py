@@ -58,13 +58,13 @@ class RealOutput:
     activation_min: np.float32
     activation_max: np.float32
 
-    def __call__(self, total: NDArray[np.float32], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        """Add the bias to float32[..., channels] and clamp, in place."""
+    def __call__(self, total: NDArray[np.floating[Any]], bias: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """float32 | float64[..., channels] plus the bias, clamped, as float32; the sums are worked on in place."""
         if bias is not None:
             total += bias.reshape(-1)
         if self.activation_min > -np.inf or self.activation_max < np.inf:
             np.clip(total, self.activation_min, self.activation_max, out=total)
-        return total
+        return total.astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +189,8 @@ def common_factor(node: Node, input: Operand, filter_scale: NDArray[np.float32],
 
     Refuses a bias of another scale than this product.
     """
-    product = np.float32(input.scale) * filter_scale
+    with np.errstate(over="ignore"):
+        product = np.float32(input.scale) * filter_scale
     if bias is not None:
         bias_scale, _ = parameters(bias)
         apart = abs(float(product[0]) - bias_scale) / node.output.scale

@@ -41,7 +41,8 @@ class Histogram:
     @property
     def centers(self) -> NDArray[np.float64]:
         """float64[BINS], real units: the middle of each bin."""
-        return (np.arange(-HALF, HALF) + 0.5) * self.width
+        centers: NDArray[np.float64] = np.arange(-HALF + 0.5, HALF)
+        return centers * self.width
 
     def add(self, values: NDArray[np.float32], reach: float) -> None:
         """Count values.

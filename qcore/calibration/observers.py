@@ -21,12 +21,11 @@ from numpy.typing import NDArray
 
 from qcore.calibration.clipping import clipping_errors, divergence
 from qcore.calibration.histogram import Histogram
-from qcore.calibration.tensor_statistics import TensorStatistics
+from qcore.calibration.tensor_statistics import Range, TensorStatistics
 from qcore.errors import InputError
 from qcore.numerics.params import quantized_type
 
 Method = Literal["minmax", "moving_average", "percentile", "entropy", "mse"]
-Range = tuple[float, float]
 
 SMALLEST_POSITIVE = float(np.finfo(np.float32).tiny)
 PARTS = 2.0 ** (-np.arange(128) / 16)
@@ -69,13 +68,15 @@ def find_range(tensor: TensorStatistics, method: Method, percentile: float, dtyp
 
 
 def minmax_range(tensor: TensorStatistics, steps: int) -> Range:
-    """The least and the greatest value, the latter at least the smallest positive normal float32.
+    """The least and the greatest value as TensorFlow's calibrator finds them.
 
-    That floor, which a tensor without positive values shows, is where TensorFlow Lite's search for the greatest starts.
+    It starts its search for the greatest at the smallest positive normal float32, which is what a tensor without positive values shows;
+    and where an operator writes its output over an input, it takes the output's values for the input's too (see ``sharing``).
+    For the least and the greatest value and nothing else, take method "percentile" with 100.
 
     Source: tflite/tools/optimize/calibration/calibration_logger.cc#MinMax::Update, which takes infinities for values too.
     """
-    return tensor.minimum, max(tensor.maximum, SMALLEST_POSITIVE)
+    return min(tensor.minimum, tensor.written_minimum), max(tensor.maximum, tensor.written_maximum, SMALLEST_POSITIVE)
 
 
 def moving_average_range(tensor: TensorStatistics, steps: int) -> Range:

@@ -14,6 +14,8 @@ from qcore.kernels.opdef import Array
 
 AVERAGED_REACH = 3e38
 """Magnitudes from here on, which stand for minus infinity in masks, do not count in moving averages."""
+Range = tuple[float, float]
+
 NEVER = -1
 """In place of a sample's number."""
 
@@ -27,6 +29,7 @@ class TensorStatistics:
     name: of the tensor.
     count: finite elements seen. zeros: those of them that are 0.
     minimum, maximum: least and greatest finite value, float32 numbers in real units; inf and -inf where there was none.
+    written_minimum, written_maximum: the same of what TensorFlow Lite would have written over it; see ``sharing``.
     nan, infinite: elements seen. first_nonfinite: number of the first sample that had any, or NEVER.
     histogram: of the finite elements.
     recent: range of each of the latest samples.
@@ -38,6 +41,8 @@ class TensorStatistics:
     zeros: int = 0
     minimum: float = math.inf
     maximum: float = -math.inf
+    written_minimum: float = math.inf
+    written_maximum: float = -math.inf
     nan: int = 0
     infinite: int = 0
     first_nonfinite: int = NEVER
@@ -51,18 +56,20 @@ class TensorStatistics:
         """There is a least and a greatest value."""
         return self.minimum <= self.maximum
 
-    def observe(self, sample: int, values: Array) -> None:
+    def observe(self, sample: int, values: Array) -> Range | None:
         """Take up values.
 
         Args:
             sample: number of the sample that they were computed from, not before those taken up already.
             values: float32[...], real units.
+
+        Returns:
+            The least and the greatest of them; None where none is finite.
         """
         flat = values.reshape(-1)
         if not flat.size:
-            return
-        with np.errstate(invalid="ignore"):
-            low, high = float(flat.min()), float(flat.max())
+            return None
+        low, high = ends(flat)
         if not (math.isfinite(low) and math.isfinite(high)):
             finite = flat[np.isfinite(flat)]
             nan = int(np.isnan(flat).sum())
@@ -70,20 +77,24 @@ class TensorStatistics:
             self.infinite += flat.size - finite.size - nan
             self.first_nonfinite = sample if self.first_nonfinite == NEVER else self.first_nonfinite
             if not finite.size:
-                return
-            flat, low, high = finite, float(finite.min()), float(finite.max())
+                return None
+            flat, (low, high) = finite, ends(finite)
         self.count += flat.size
         self.zeros += int(np.count_nonzero(flat == 0))
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self.histogram.add(flat, max(-low, high))
         self.highest.add(sample, high)
-        self.lowest.add(sample, -low)
-        if max(-low, high) >= AVERAGED_REACH:
-            averaged = flat[np.abs(flat) < AVERAGED_REACH]
-            if not averaged.size:
-                return
-            low, high = float(averaged.min()), float(averaged.max())
-        self.recent.add(sample, low, high)
+        self.lowest.add(sample, 0.0 - low)
+        averaged = flat if max(-low, high) < AVERAGED_REACH else flat[np.abs(flat) < AVERAGED_REACH]
+        if averaged is flat:
+            self.recent.add(sample, low, high)
+        elif averaged.size:
+            self.recent.add(sample, *ends(averaged))
+        return low, high
+
+    def overwrite(self, low: float, high: float) -> None:
+        """Take up the range of what TensorFlow Lite would have written over the tensor."""
+        self.written_minimum, self.written_maximum = min(self.written_minimum, low), max(self.written_maximum, high)
 
     def merged(self, other: TensorStatistics) -> TensorStatistics:
         """The statistics of everything that either has seen.
@@ -99,6 +110,8 @@ class TensorStatistics:
             self.zeros + other.zeros,
             min(self.minimum, other.minimum),
             max(self.maximum, other.maximum),
+            min(self.written_minimum, other.written_minimum),
+            max(self.written_maximum, other.written_maximum),
             self.nan + other.nan,
             self.infinite + other.infinite,
             min((n for n in (self.first_nonfinite, other.first_nonfinite) if n != NEVER), default=NEVER),
@@ -107,3 +120,9 @@ class TensorStatistics:
             self.highest.merged(other.highest),
             self.lowest.merged(other.lowest),
         )
+
+
+def ends(values: Array) -> Range:
+    """The least and the greatest value; no -0, which equals 0 but does not look the same in a file."""
+    with np.errstate(invalid="ignore"):
+        return float(values.min()) + 0.0, float(values.max()) + 0.0

@@ -34,6 +34,7 @@ def describe(model: Model) -> dict[str, Any]:
         "description": model.description,
         "signatures": {s.key: {"inputs": dict(s.inputs), "outputs": dict(s.outputs)} for s in model.signatures or []},
         "metadata": [{"name": m.name, "bytes": 0 if m.buffer.data is None else m.buffer.data.size} for m in model.metadata or []],
+        "notes": operator_notes(model),
         "subgraphs": [_subgraph(graph) for graph in model.subgraphs],
     }
 
@@ -123,6 +124,16 @@ def show(model: Model) -> None:
         out.print(_tensor_table(f"{title}: tensors", graph))
         out.print()
         out.print(_summary_table(f"{title}: by operator", graph))
+    notes = operator_notes(model)
+    if notes:
+        out.print()
+        out.print(table("notes", ("operator", "note"), sorted(notes.items())))
+
+
+def operator_notes(model: Model) -> dict[str, str]:
+    """What a reader should know of the model's operators, such as where qcore departs from TensorFlow Lite, by name."""
+    definitions = (look_up(operator.code) for graph in model.subgraphs for operator in graph.operators)
+    return {d.name: d.notes for d in definitions if d is not None and d.notes}
 
 
 def _operator_table(title: str, graph: Subgraph) -> Any:

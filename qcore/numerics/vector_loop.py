@@ -11,7 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-Elementwise = Callable[[NDArray[Any]], NDArray[Any]]
+Elementwise = Callable[..., NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,22 +19,22 @@ class VectorLoop:
     """One function for the elements in full vectors along the last axis, another for those left over.
 
     width: elements that the loop takes at a time.
-    vectors, rest: functions of single elements, with results of one type in an array of their own.
+    vectors, rest: functions of elements of one array or several, with results of one type in an array of their own.
     """
 
     width: int
     vectors: Elementwise
     rest: Elementwise
 
-    def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
-        """Each element's value, in the shape of x."""
-        left_over = x.shape[-1] % self.width
-        result = self.vectors(x)
+    def __call__(self, *inputs: NDArray[Any]) -> NDArray[Any]:
+        """Each element's value; inputs have one shape, and so has the result."""
+        left_over = inputs[0].shape[-1] % self.width
+        result = self.vectors(*inputs)
         if left_over:
-            result[..., -left_over:] = self.rest(x[..., -left_over:])
+            result[..., -left_over:] = self.rest(*(x[..., -left_over:] for x in inputs))
         return result
 
 
-def along_memory(loop: VectorLoop, x: NDArray[Any]) -> NDArray[Any]:
+def along_memory(loop: VectorLoop, *inputs: NDArray[Any]) -> NDArray[Any]:
     """The loop over all elements in the order of memory, as if they had one axis."""
-    return loop(x.reshape(-1)).reshape(x.shape)
+    return loop(*(x.reshape(-1) for x in inputs)).reshape(inputs[0].shape)

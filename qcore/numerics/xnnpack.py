@@ -28,7 +28,7 @@ SUM_SIGNIFICANT_BITS = 21
 def short_rescaling(factor: np.float32) -> SingleRounding:
     """Multiplication by a factor that keeps 8 fractional bits: ``(x * m + 128) >> 8`` with ``m = rint(256 * factor)``; equation (41).
 
-    A factor of 0.3 is thus 77/256, a third of a percent too much.
+    A factor of 0.3 is thus 77/256, a quarter of a percent too much.
 
     Args:
         factor: of a magnitude from 1/256 to 128; may be negative.
@@ -77,4 +77,5 @@ def affine_codes(x: NDArray[Any], factor: np.float32, offset: np.float32, dtype:
     """
     limits = np.iinfo(dtype)
     rounded = round_half_away(np.asarray(x.astype(np.float32) * factor + offset))
-    return np.clip(rounded, limits.min, limits.max).astype(dtype)
+    saturated: NDArray[Any] = np.clip(rounded, limits.min, limits.max)
+    return saturated.astype(dtype)

@@ -12,6 +12,8 @@ from qcore.model import Model
 from qcore.quantizer.dynamic_range import quantize_dynamic_range
 from qcore.quantizer.float16 import quantize_float16
 from qcore.quantizer.graph import copy_model, finish
+from qcore.quantizer.int8 import quantize_int8, simplify_interface
+from qcore.quantizer.int16x8 import quantize_int16x8
 from qcore.quantizer.io_types import set_io_types
 from qcore.quantizer.options import Options, Ranges
 from qcore.quantizer.rules import Rule, Rules
@@ -107,22 +109,17 @@ def quantize_model(
     elif mode == "weight_only":
         quantize_weight_only(edited, options)
     else:
-        _quantize_activations(edited, mode, _ranges(model, mode, calibration), options)
-        set_io_types(edited, input_type, output_type)
+        ranges = _ranges(model, mode, calibration)
+        if mode == "int8":
+            quantize_int8(edited, ranges, options)
+            set_io_types(edited, input_type, output_type)
+            simplify_interface(edited)
+        else:
+            quantize_int16x8(edited, ranges, options)
+            set_io_types(edited, input_type, output_type)
     finish(edited)
     set_versions(edited)
     return edited
-
-
-def _quantize_activations(model: Model, mode: str, ranges: Ranges, options: Options) -> None:
-    if mode == "int8":
-        from qcore.quantizer.int8 import quantize_int8
-
-        quantize_int8(model, ranges, options)
-    else:
-        from qcore.quantizer.int16x8 import quantize_int16x8
-
-        quantize_int16x8(model, ranges, options)
 
 
 def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:

@@ -212,6 +212,13 @@ def to_quantization(params: QuantParams) -> Quantization:
     return Quantization(params.scale.copy(), params.zero_point.copy(), params.quantized_dimension or 0)
 
 
+def params_of(tensor: Tensor) -> QuantParams:
+    """The parameters of a tensor of codes; the inverse of ``to_quantization``."""
+    q = tensor.quantization
+    assert q is not None
+    return QuantParams(q.scale, q.zero_point, tensor.dtype, q.quantized_dimension if len(q.scale) > 1 else None)
+
+
 def finish(model: Model) -> None:
     """Makes an edited model whole: operators in order, and nothing in it that nothing uses."""
     for index in range(len(model.subgraphs)):

@@ -12,13 +12,13 @@ from qcore.errors import QuantizationError
 from qcore.model import Model, Operator
 from qcore.quantizer.graph import Graph
 from qcore.quantizer.int8_constants import separate_constants, weights
+from qcore.quantizer.int8_fallback import kept_float
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
 from qcore.quantizer.int8_rewrite import (
     absorb_conversions,
     fold_requantization,
     insert_conversions,
-    kept_float,
     remove_pairs,
     remove_unread_conversions,
 )

@@ -23,12 +23,14 @@ class Assignment:
     """What propagation decided.
 
     params: of each tensor, as it is read.
+    pinned: the tensors whose own calibrated range gives them.
     computed: of tensors that their operator computes in other parameters than they are read in.
     converted: of single reads, in other parameters than the tensor's.
     biases: int32[shape], codes of constant biases.
     """
 
     params: dict[int, QuantParams]
+    pinned: frozenset[int]
     computed: dict[int, QuantParams] = field(default_factory=dict)
     converted: dict[Use, QuantParams] = field(default_factory=dict)
     biases: dict[int, NDArray[Any]] = field(default_factory=dict)
@@ -55,9 +57,8 @@ def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, A
 class _Propagation:
     def __init__(self, graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> None:
         self.graph = graph
-        self.pinned = frozenset(pinned)
         self.weights = weights
-        self.found = Assignment(dict(pinned))
+        self.found = Assignment(dict(pinned), frozenset(pinned))
         self.producers = graph.producers()
         self.consumers = graph.consumers()
         self.pending: list[Operator | int] = [*weights, *(operator for operator in graph.operators if rule_of(operator))]
@@ -71,7 +72,7 @@ class _Propagation:
 
     def result(self) -> Assignment:
         """All but what readers asked of tensors whose operator has no rule: these stay float."""
-        for tensor in self.found.params.keys() - self.pinned:
+        for tensor in self.found.params.keys() - self.found.pinned:
             producer = self.producers.get(tensor)
             if producer is not None and rule_of(producer) is None:
                 del self.found.params[tensor]
@@ -115,7 +116,7 @@ class _Propagation:
         # RESHAPE has a second input, its shape, even where the file keeps it among the options.
         only_input = len(operator.inputs) == 1 and operator.name != "RESHAPE"
         only_output = len(operator.outputs) == 1
-        for candidates in (self.pinned, params.keys() - self.pinned):
+        for candidates in (self.found.pinned, params.keys() - self.found.pinned):
             inputs = [params[i] for i in operator.inputs if i in candidates]
             outputs = [params[i] for i in operator.outputs if i in candidates]
             if only_input and inputs:

@@ -11,47 +11,10 @@ from qcore.model import OPTIONAL, Operator, Tensor
 from qcore.numerics import QuantParams
 from qcore.quantizer.graph import Graph, Use, to_quantization
 from qcore.quantizer.int8_constants import constant_codes
-from qcore.quantizer.int8_propagate import Assignment
-from qcore.quantizer.options import Options
+from qcore.quantizer.int8_propagate import Assignment, equal_params
 from qcore.quantizer.specification import float_slots, rule_of
 
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
-
-
-def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operator, str]:
-    """The operators that go on computing in floating point, each with the reason.
-
-    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.h#QuantizationPattern.
-    """
-    reasons = {}
-    for operator in graph.operators:
-        reads, computes = float_slots(graph.subgraph, operator.inputs), float_slots(graph.subgraph, operator.outputs)
-        reason = _reason(graph, operator, found, options) if reads or computes else None
-        if reason is not None:
-            reasons[operator] = reason
-    return reasons
-
-
-def _reason(graph: Graph, operator: Operator, found: Assignment, options: Options) -> str | None:
-    rule, subgraph = rule_of(operator), graph.subgraph
-    if rule is None or not rule.integer:
-        return "it has no int8 form"
-    if not options.quantizes(graph, operator):
-        return "a rule of the caller keeps it float"
-    for slot in float_slots(subgraph, operator.inputs):
-        tensor = graph.tensors[operator.inputs[slot]]
-        if rule.bias is not None and slot == rule.bias.slot and not tensor.is_constant:
-            return f"its bias {tensor.name!r} is computed at run time"
-        if operator.inputs[slot] not in found.params:
-            return f"input {tensor.name!r} {_without_params(tensor)}"
-    for slot in float_slots(subgraph, operator.outputs):
-        if operator.outputs[slot] not in found.params:
-            return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
-    return None
-
-
-def _without_params(tensor: Tensor) -> str:
-    return "is a constant that cannot be quantized" if tensor.is_constant else "has no calibrated range"
 
 
 def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
@@ -69,23 +32,33 @@ def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
             values = found.biases[number] if number in found.biases else constant_codes(tensor, params)
             codes[number] = graph.add_constant(tensor.name, values, params.dtype, to_quantization(params))
             continue
-        quantized = number
-        if number in found.computed:
-            quantized = _quantize(graph, number, tensor, found.computed[number])
-        quantized = _quantize(graph, quantized, tensor, params)
-        readers: dict[int, list[Use]] = {quantized: []}
-        for use in consumers.get(number, ()):
-            read = _quantize(graph, quantized, tensor, found.converted[use]) if use in found.converted else quantized
-            readers.setdefault(read, []).append(use)
-        for read, uses in readers.items():
+        computed = _quantize(graph, number, tensor, found.computed[number]) if number in found.computed else number
+        quantized = _quantize(graph, computed, tensor, params)
+        is_output = number in graph.subgraph.outputs
+        for wanted, uses in _by_params(consumers.get(number, []), params, found):
+            read = quantized if wanted is params else _quantize(graph, quantized, tensor, wanted)
             real = graph.add_tensor(f"{tensor.name}/dequantized", "float32", tensor)
-            graph.add_operator("DEQUANTIZE", [read], [real])
+            # Floating-point readers get what the operator computed, without the loss of a second rounding.
+            exact = computed if wanted is params and number in found.computed and not is_output else read
+            graph.add_operator("DEQUANTIZE", [exact], [real])
             graph.redirect(uses, real)
             codes[real] = read
-            if read == quantized and number in graph.subgraph.outputs:
+            if wanted is params and is_output:
                 graph.tensors[real].name, tensor.name = tensor.name, f"{tensor.name}/real"
                 graph.replace_output(number, real)
     return codes
+
+
+def _by_params(uses: list[Use], params: QuantParams, found: Assignment) -> list[tuple[QuantParams, list[Use]]]:
+    """The uses of a tensor, by the parameters that it is read in; first those that it has."""
+    groups: list[tuple[QuantParams, list[Use]]] = [(params, [])]
+    for use in uses:
+        wanted = found.converted.get(use, params)
+        group = next((same for other, same in groups if equal_params(other, wanted)), None)
+        if group is None:
+            groups.append((wanted, group := []))
+        group.append(use)
+    return groups
 
 
 def _quantize(graph: Graph, number: int, like: Tensor, params: QuantParams) -> int:
@@ -161,7 +134,8 @@ def remove_pairs(graph: Graph, at_interface: bool) -> None:
         if not at_interface and (before in graph.subgraph.inputs or (is_output and real not in consumers)):
             continue
         if graph.tensors[before].dtype != "float32":
-            dequantize.inputs = [before]
+            if is_output:
+                dequantize.inputs = [before]
             continue
         graph.redirect(consumers.get(real, ()), before)
         if is_output:

@@ -92,7 +92,6 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
         "BROADCAST_TO": _SAME_SCALE,
         "CONCATENATION": _SAME_SCALE,
         "DEPTH_TO_SPACE": _SAME_SCALE,
-        "DYNAMIC_UPDATE_SLICE": _SAME_SCALE,
         "EXPAND_DIMS": _SAME_SCALE,
         "FILL": _SAME_SCALE,
         "GATHER": _SAME_SCALE,

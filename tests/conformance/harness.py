@@ -1,4 +1,4 @@
-"""One-operator models built on the spot, run by qcore and by TensorFlow Lite's reference kernels."""
+"""One-operator models built on the spot, run by qcore and by TensorFlow Lite, in any of its arithmetics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 import qcore
+from qcore.kernels.opdef import Arithmetic
 from qcore.model import OPTIONAL, Buffer, Model, Operator, OperatorCode, Quantization, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.schema import default_options, encode
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+RESOLVERS = {"reference": "BUILTIN_REF", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES", "xnnpack": "AUTO"}
+"""The OpResolverType of each arithmetic."""
 
 
 @dataclass
@@ -104,12 +108,15 @@ def run_qcore(model: Model, inputs: Sequence[np.ndarray], **options: Any) -> lis
     return run(qcore.Interpreter(model_content=model, **options), inputs)
 
 
-def assert_same(model: Model, inputs: Sequence[np.ndarray], rtol: float = 1e-5, atol: float = 1e-6) -> None:
+def assert_same(
+    model: Model, inputs: Sequence[np.ndarray], rtol: float = 1e-5, atol: float = 1e-6, arithmetic: Arithmetic = "reference"
+) -> None:
     """Qcore gives TensorFlow Lite's outputs: integers to the bit, floats within rtol and atol of the largest magnitude.
 
     Floats have a tolerance because sums are taken in another order and the C library's functions differ in their last bits.
     """
-    for got, want in zip(run_qcore(model, inputs), run_tflite(model, inputs), strict=True):
+    results = run_qcore(model, inputs, arithmetic=arithmetic), run_tflite(model, inputs, RESOLVERS[arithmetic])
+    for got, want in zip(*results, strict=True):
         assert got.dtype == want.dtype
         assert got.shape == want.shape
         if want.dtype.kind in "fc":

@@ -1,4 +1,4 @@
-"""BATCH_MATMUL against TensorFlow Lite's reference kernels, on random models."""
+"""BATCH_MATMUL against TensorFlow Lite, on random models."""
 
 from __future__ import annotations
 
@@ -57,3 +57,41 @@ def test_random_products(kind: str, batches: tuple[tuple[int, ...], tuple[int, .
     options = {"adj_x": adj_x, "adj_y": adj_y, "asymmetric_quantize_inputs": bool(rng.integers(2))}
     model = one_operator("BATCH_MATMUL", [x, y], [output], options)
     assert_same(model, random_inputs(model, rng))
+
+
+@pytest.mark.parametrize("batches", BATCHES)
+@pytest.mark.parametrize("adj_x", [False, True])
+@pytest.mark.parametrize("constant", [False, True])
+def test_xnnpack_rounds_products_in_float32(batches: tuple[tuple[int, ...], tuple[int, ...]], adj_x: bool, constant: bool) -> None:
+    """Small sums and factors near powers of two; y is symmetric, since XNNPACK takes any zero point for 0."""
+    for seed in range(4):
+        rng = np.random.default_rng([seed, len(batches[0])])
+        x_shape, y_shape = (*batches[0], *((3, 9) if adj_x else (9, 3))), (*batches[1], 3, 5)
+        value = rng.integers(-3, 4, y_shape)
+        factor = 2.0 ** -int(rng.integers(1, 6)) * pick(rng, 1, rng.uniform(1, 2))
+        x, y = T("int8", x_shape, 1, -3), T("int8", y_shape, factor, value=value if constant else None)
+        model = one_operator("BATCH_MATMUL", [x, y], [T("int8", (*np.broadcast_shapes(*batches), 9, 5), 1, 7)], {"adj_x": adj_x})
+        inputs = [rng.integers(-12, 7, x_shape).astype(np.int8)] + ([] if constant else [value.astype(np.int8)])
+        assert_same(model, inputs, arithmetic="xnnpack")
+
+
+@pytest.mark.parametrize("batches", BATCHES)
+@pytest.mark.parametrize("per_column", [False, True])
+def test_dynamic_range_of_xnnpack_to_the_bit(batches: tuple[tuple[int, ...], tuple[int, ...]], per_column: bool) -> None:
+    """It has none of the faults of the other two."""
+    rng = np.random.default_rng(5)
+    y_shape = (*batches[1], 17, 6)
+    scale, axis = (rng.uniform(0.01, 0.1, 6), len(y_shape) - 1) if per_column else (0.05, 0)
+    y = T("int8", y_shape, scale, axis=axis, value=rng.integers(-127, 128, y_shape))
+    model = one_operator("BATCH_MATMUL", [T("float32", (*batches[0], 4, 17)), y], [T("float32", (*np.broadcast_shapes(*batches), 4, 6))])
+    assert_same(model, random_inputs(model, rng), rtol=0, atol=0, arithmetic="xnnpack")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "dynamic range"])
+def test_builtin_products_are_the_reference_ones(kind: str) -> None:
+    rng = np.random.default_rng(6)
+    x_type, y_type, output_type = KINDS[kind]
+    scales = [None if t in ("float32", "int32") else 0.05 for t in (x_type, y_type, output_type)]
+    x, y = T(x_type, (2, 5, 8), scales[0]), T(y_type, (2, 8, 3), scales[1])
+    model = one_operator("BATCH_MATMUL", [x, y], [T(output_type, (2, 5, 3), scales[2])])
+    assert_same(model, random_inputs(model, rng), arithmetic="builtin")

@@ -282,7 +282,7 @@ D = T("int8", (1, 3, 3, 2), 1, value=np.ones((1, 3, 3, 2)))
         ("CONV_2D", [X, W, B], Q, {"stride_h": 0}, "stride along height is 0, expected at least 1"),
         ("CONV_2D", [X, W, B], Q, {"dilation_w_factor": -1}, "dilation along width is -1, expected at least 1"),
         ("CONV_2D", [X, W, B], Q, {"dilation_h_factor": 4}, "height 4 is less than the filter's extent 9"),
-        ("CONV_2D", [X, W, B], Q, {"fused_activation_function": "TANH"}, "fused activation TANH"),
+        ("CONV_2D", [X, W, B], Q, {"fused_activation_function": "GELU"}, "fused activation GELU"),
         ("CONV_2D", [U, V, T("int32", (3,), 5, value=[0] * 3)], T("uint8", (1,) * 4, 1), {}, "bias has scale 5.0, input times filter 1.0"),
         ("CONV_2D", [U, T("uint8", (3, 3, 3, 2), [1, 2, 3]), None], T("uint8", (1,) * 4, 1), {}, "filter is uint8 with 3 scales"),
         (

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from qcore.kernels.hybrid import quantize_rows, real_values
+from qcore.kernels.hybrid import (
+    channels_first,
+    cut_to_bfloat16,
+    dynamic_range,
+    quantize_rows,
+    quantize_rows_to_even,
+    real_values,
+    rows_first,
+    unrounded_values,
+)
 
 REALS = st.floats(-1e6, 1e6, width=32).map(lambda x: x if abs(x) > 1e-30 else 0.0)
 ROWS = arrays.arrays(np.float32, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9), elements=REALS)
@@ -121,3 +130,52 @@ def test_real_values_of_images_take_the_scale_of_their_image() -> None:
     real = real_values(accumulator, np.array([1, 10], np.float32), np.array([1, 2], np.float32))
     assert (real[0] == [1, 2]).all()
     assert (real[1] == [10, 20]).all()
+
+
+def test_xnnpacks_rows_round_half_to_even() -> None:
+    codes, scale, zero_point = quantize_rows_to_even(rows([0, 255, 2.5, 1.5], [-255, 0, -2.5, -1.5], [0, 0, 0, 0]))
+    assert scale.tolist() == [1, 1, 1]
+    assert zero_point.tolist() == [-128, 127, -128]
+    assert codes.tolist() == [[-128, 127, -126, -126], [-128, 127, 125, 125], [-128, -128, -128, -128]]
+
+
+def test_xnnpacks_zero_point_is_a_tie_that_goes_to_even() -> None:
+    """One step is 1; the range from -100.5 has its zero at -27.5, which away from zero would be -28 as well, and -101.5 at -26.5."""
+    zero_point = quantize_rows_to_even(rows([-100.5, 154.5], [-101.5, 153.5])).zero_point
+    assert zero_point.tolist() == [-28, -26]
+    assert quantize_rows(rows([-100.5, 154.5], [-101.5, 153.5]), asymmetric=True).zero_point.tolist() == [-28, -27]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e-45, 3e38])
+def test_xnnpacks_rows_take_any_number(value: float) -> None:
+    assert quantize_rows_to_even(rows([value, -value, 0])).codes.dtype == np.int8
+
+
+@given(ROWS)
+def test_xnnpacks_codes_lie_within_a_step_of_the_value(x: np.ndarray) -> None:
+    codes, scale, zero_point = quantize_rows_to_even(x)
+    real = (codes.astype(np.float64) - zero_point[:, np.newaxis]) * scale[:, np.newaxis]
+    assert (np.abs(real - x) <= 1.01 * scale[:, np.newaxis]).all()
+
+
+@given(ROWS, arrays.arrays(np.float32, 3, elements=st.floats(1e-3, 1, width=32)))
+def test_scalings_agree_but_for_the_last_bits(x: np.ndarray, filter_scale: np.ndarray) -> None:
+    accumulator = np.rint(np.resize(x, (len(x), 3))).astype(np.int64)
+    scale = np.linspace(0.1, 1, len(x), dtype=np.float32)
+    exact = accumulator.astype(np.float32).astype(np.float64) * scale[:, np.newaxis] * filter_scale
+    for scaling in (real_values, channels_first, rows_first, unrounded_values):
+        np.testing.assert_allclose(scaling(accumulator, scale, filter_scale), exact, rtol=2.0**-22)
+    first = accumulator.astype(np.float32) * scale[:, np.newaxis]
+    np.testing.assert_array_equal(unrounded_values(accumulator, scale, filter_scale), first.astype(np.float64) * filter_scale)
+    np.testing.assert_array_equal(rows_first(accumulator, scale, filter_scale), first * filter_scale)
+    np.testing.assert_array_equal(channels_first(accumulator, scale, filter_scale), accumulator.astype(np.float32) * filter_scale * scale[:, None])
+
+
+def test_what_xnnpack_takes_it_does_its_own_way() -> None:
+    assert dynamic_range(asymmetric=False, delegated=True).quantize is quantize_rows_to_even
+    assert dynamic_range(asymmetric=False, delegated=False, builtin=rows_first).real_values is rows_first
+    assert dynamic_range(asymmetric=False, delegated=False).quantize(rows([254, 0])).zero_point.tolist() == [0]
+
+
+def test_bfloat16_scales_are_cut_off() -> None:
+    assert cut_to_bfloat16(rows([1, 1 + 2**-7, 1 + 2**-7 + 2**-8, 2 - 2**-20])).tolist() == [[1, 1 + 2**-7, 1 + 2**-7, 2 - 2**-7]]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcore.kernels.common import Window
+from qcore.errors import ModelError
+from qcore.kernels.common import Window, float32_activation_range, quantized_activation_range, window
+from qcore.kernels.opdef import Node, Operand
 from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
+
+NODE = Node("CONV_2D", "CONV_2D", (), ())
 
 windows = st.builds(
     Window,
@@ -94,3 +99,14 @@ def test_images_have_their_own_padding_and_a_region_without_any_is_a_view() -> N
     assert got[:, 2, 2, 0].tolist() == [6, 7]
     inner = Window(2, 1, 2, 1, 1, 0)
     assert np.shares_memory(region(x, Tile((slice(0, 3), slice(0, 1), slice(0, 1)), inner, inner), padding, np.float32), x)
+
+
+@pytest.mark.parametrize(("size", "stride", "outputs"), [(3, 1, 1), (4, 1, 0), (4, 3, 0), (5, 3, 0), (8, 3, 0), (7, 3, 0), (8, 6, 0)])
+def test_a_window_short_of_the_input_by_less_than_a_stride_gives_no_outputs(size: int, stride: int, outputs: int) -> None:
+    assert window(NODE, "height", 3, size, stride, "VALID").output == outputs
+
+
+@pytest.mark.parametrize(("size", "stride"), [(5, 1), (9, 3), (10, 3)])
+def test_a_longer_one_is_refused(size: int, stride: int) -> None:
+    with pytest.raises(ModelError, match=f"height 3 is less than the filter's extent {size}"):
+        window(NODE, "height", 3, size, stride, "VALID")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -24,6 +24,7 @@ from qcore.numerics import (
     rounding_divide_by_pot,
     saturating_rounding_doubling_high_mul,
 )
+from qcore.numerics.fixed_point import divide_by_pot_in_place
 from tests.oracles import fixed_point as oracle
 
 INT32 = st.integers(oracle.INT32_MIN, oracle.INT32_MAX)
@@ -104,6 +105,29 @@ def test_divide_by_pot_of_all_16_bit_values_by_every_exponent() -> None:
     exponents = np.arange(17)
     away = np.trunc(x[:, np.newaxis] / 2.0**exponents + np.copysign(0.5, x)[:, np.newaxis])
     assert (rounding_divide_by_pot(x[:, np.newaxis], exponents) == away).all()
+
+
+@given(INT32, st.integers(0, 2**31 - 1), st.integers(0, 31))
+def test_divide_by_pot_takes_64_bits_and_exponents_up_to_62(quotient: int, rest: int, exponent: int) -> None:
+    """Numbers within 2**62 whose quotients int32 holds."""
+    exponent += 31
+    x = max(min((quotient << exponent) + rest, 2**62), -(2**62))
+    expected = oracle.half_away(Fraction(x, 2**exponent))
+    if oracle.INT32_MIN <= expected <= oracle.INT32_MAX:
+        assert rounding_divide_by_pot(x, exponent) == expected
+    assert rounding_divide_by_pot(quotient, max(exponent, 33)) == 0
+
+
+@pytest.mark.parametrize("ties", ["away", "up"])
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_divide_by_pot_in_place(dtype: str, ties: Literal["away", "up"]) -> None:
+    round_ = oracle.half_away if ties == "away" else oracle.half_up
+    for exponent in (1, 2, 8):
+        x = np.arange(-1024, 1025, dtype=dtype)
+        expected = [round_(Fraction(int(value), 2**exponent)) for value in x]
+        divide_by_pot_in_place(x, exponent, ties)
+        assert x.dtype == dtype
+        assert x.tolist() == expected
 
 
 SCALES = [2.0**-32, 1e-9, 0.0020805732, 0.5, 0.99999994, 1.0, 3.1415927, 255.99998, 1e6]

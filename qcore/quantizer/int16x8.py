@@ -1,0 +1,226 @@
+"""Mode "int16x8": int16 activations, int8 weights, and biases of int64 or int32, from calibrated ranges.
+
+What each operator asks for is written in ``int16x8_specification``. The passes, in order: select the operators to quantize; quantize their
+weights; walk the operators as they run, giving every real tensor codes, and converting where floating point begins and ends; requantize
+inputs that must share a scale; quantize biases. The interface stays float32.
+
+Source: tflite/tools/optimize/quantize_model.cc#QuantizeModel, with int16 activations.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.errors import QuantizationError
+from qcore.model import OPTIONAL, Model, Operator
+from qcore.numerics import QuantParams, dequantize, guarded_filter_range, quantize_bias, quantize_by_reciprocal
+from qcore.quantizer.graph import Graph, params_of, real_constant, set_constant, to_quantization
+from qcore.quantizer.int16x8_params import activation_params, greatest_magnitude, quantize_constant, quantize_weights, unit_params
+from qcore.quantizer.int16x8_selection import Chosen, describe, range_of, select, tensor_at
+from qcore.quantizer.int16x8_specification import Scaling
+from qcore.quantizer.options import Options, Ranges
+from qcore.schema import constant
+
+_BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""Operators whose options name the type of their bias: it says how wide to sum, also where there is no bias."""
+
+
+def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
+    """Quantizes a model in place.
+
+    Args:
+        model: a float model, edited.
+        ranges: of its activations.
+        options: ``per_channel``, ``per_channel_dense``, ``float_fallback``, ``bias_type`` and ``rules`` count.
+
+    Raises:
+        QuantizationError: operators that stay in floating point, without ``float_fallback``.
+    """
+    kept: list[str] = []
+    for index in range(len(model.subgraphs)):
+        graph = Graph(model, index)
+        chosen, reasons = select(graph, ranges, options)
+        kept += describe(graph, reasons)
+        _quantize_weights(graph, chosen, ranges, options)
+        _Activations(graph, ranges).quantize(chosen)
+        _quantize_biases(graph, chosen, options)
+        _set_options(graph, options)
+    if kept and not options.float_fallback:
+        raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(kept))
+
+
+def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, options: Options) -> None:
+    """Gives operators int8 weights. Those that several operators share are raised for all their biases."""
+    weighted = [(use, options.channel_axis(use.operator.name, use.row.axis)) for use in chosen if use.row.weights is not None]
+    reach: dict[tuple[int, int | None], NDArray[np.float32]] = {}
+    for use, axis in weighted:
+        weights = tensor_at(use.operator, use.row.weights)
+        greatest = reach.get((weights, axis), greatest_magnitude(_values(graph, weights), axis))
+        reach[weights, axis] = _guard(graph, use, greatest, ranges)
+    stored = {}
+    for (weights, axis), greatest in reach.items():
+        codes = quantize_weights(_values(graph, weights), greatest, axis)
+        stored[weights, axis] = graph.add_constant(graph.tensors[weights].name, codes.data, "int8", to_quantization(codes.params))
+    for use, axis in weighted:
+        assert use.row.weights is not None
+        use.operator.inputs[use.row.weights] = stored[tensor_at(use.operator, use.row.weights), axis]
+
+
+def _guard(graph: Graph, use: Chosen, reach: NDArray[np.float32], ranges: Ranges) -> NDArray[np.float32]:
+    """The reach of weights, raised where the bias would pass half of int32 in the scale that the input's own range gives."""
+    bias = tensor_at(use.operator, use.row.bias)
+    if bias == OPTIONAL:
+        return reach
+    low_high = range_of(graph, use.operator.inputs[use.slots[0]], ranges)
+    assert low_high is not None
+    scale, _ = activation_params(*low_high).single()
+    return guarded_filter_range(_values(graph, bias), scale, reach)
+
+
+class _Activations:
+    """One walk over a subgraph's operators as they run, giving real tensors int16 codes.
+
+    codes: the number of each real tensor's codes, once it has any.
+    readers: how many operators read each constant of codes.
+    """
+
+    def __init__(self, graph: Graph, ranges: Ranges) -> None:
+        self.graph = graph
+        self.ranges = ranges
+        self.inputs, self.outputs = set(graph.subgraph.inputs), set(graph.subgraph.outputs)
+        self.codes: dict[int, int] = {}
+        self.readers: Counter[int] = Counter()
+
+    def quantize(self, chosen: list[Chosen]) -> None:
+        """Quantizes the chosen operators; the others read and give real numbers."""
+        by_operator = {id(use.operator): use for use in chosen}
+        read = {use.operator.inputs[slot] for use in chosen for slot in use.slots}
+        for real in sorted(self.inputs & read):
+            self.codes[real] = self.add_quantize(real)
+        for operator in list(self.graph.operators):
+            use = by_operator.get(id(operator))
+            if use is None:
+                self.dequantize_inputs(operator)
+            else:
+                self.quantize_inputs(use)
+                self.quantize_outputs(use)
+        for use in chosen:
+            self.share_scale(use)
+        for real in sorted(self.outputs - self.inputs):
+            if real in self.codes:
+                self.graph.add_operator("DEQUANTIZE", [self.codes[real]], [real])
+
+    def dequantize_inputs(self, operator: Operator) -> None:
+        """Puts a DEQUANTIZE before each input that has codes."""
+        for slot, real in enumerate(operator.inputs):
+            if real in self.codes and not self.graph.tensors[real].is_constant:
+                restored = self.graph.add_tensor(f"{self.graph.tensors[real].name}_float", "float32", self.graph.tensors[real])
+                self.graph.add_operator("DEQUANTIZE", [self.codes[real]], [restored])
+                operator.inputs[slot] = restored
+
+    def quantize_inputs(self, use: Chosen) -> None:
+        """Makes the real inputs codes. What an operator gave in floating point gets a QUANTIZE for each reader."""
+        inputs = use.operator.inputs
+        for slot in use.slots:
+            real = inputs[slot]
+            if real in self.codes:
+                inputs[slot] = self.codes[real]
+            elif self.graph.tensors[real].is_constant:
+                inputs[slot] = self.codes[real] = self.add_constant(real)
+            else:
+                inputs[slot] = self.add_quantize(real)
+        self.readers.update({inputs[slot] for slot in use.slots})
+
+    def quantize_outputs(self, use: Chosen) -> None:
+        """Makes the real outputs codes, with the parameters that the operator's row asks for."""
+        for slot, real in enumerate(use.operator.outputs):
+            if real == OPTIONAL or self.graph.tensors[real].dtype != "float32":
+                continue
+            if use.row.scaling is Scaling.FROM_INPUT:
+                params = self.stored(use.operator.inputs[use.slots[0]])
+            else:
+                params = unit_params() if use.row.scaling is Scaling.UNIT else self.params(real)
+            use.operator.outputs[slot] = self.codes[real] = self.add_codes(real, params)
+
+    def share_scale(self, use: Chosen) -> None:
+        """Requantizes the inputs that must share a scale and do not: a constant of this operator alone in place."""
+        operator = use.operator
+        if use.row.scaling is Scaling.TO_INPUTS:
+            target = self.stored(operator.outputs[0])
+        elif use.row.scaling is Scaling.FROM_INPUT:
+            target = self.stored(operator.inputs[use.slots[0]])
+        else:
+            return
+        for slot in use.slots:
+            index = operator.inputs[slot]
+            tensor, params = self.graph.tensors[index], self.stored(index)
+            if params.single() == target.single():
+                continue
+            codes = constant(tensor)
+            if codes is not None and self.readers[index] == 1:
+                real = dequantize(codes, params)
+                set_constant(tensor, quantize_by_reciprocal(real, target), "int16", to_quantization(target))
+            else:
+                operator.inputs[slot] = self.graph.add_tensor(f"{tensor.name}_requantized", "int16", tensor, to_quantization(target))
+                self.graph.add_operator("QUANTIZE", [index], [operator.inputs[slot]])
+
+    def params(self, real: int) -> QuantParams:
+        """The parameters that a tensor's own range gives."""
+        low_high = range_of(self.graph, real, self.ranges)
+        assert low_high is not None
+        return activation_params(*low_high)
+
+    def stored(self, codes: int) -> QuantParams:
+        """The parameters of a tensor of codes."""
+        return params_of(self.graph.tensors[codes])
+
+    def add_constant(self, real: int) -> int:
+        codes = quantize_constant(_values(self.graph, real))
+        return self.graph.add_constant(self.graph.tensors[real].name, codes.data, "int16", to_quantization(codes.params))
+
+    def add_quantize(self, real: int) -> int:
+        codes = self.add_codes(real, self.params(real))
+        self.graph.add_operator("QUANTIZE", [real], [codes])
+        return codes
+
+    def add_codes(self, real: int, params: QuantParams) -> int:
+        """Adds a tensor for the codes of a real one; at the interface, the real one keeps its name."""
+        tensor = self.graph.tensors[real]
+        name = f"{tensor.name}_int16" if real in self.inputs | self.outputs else tensor.name
+        return self.graph.add_tensor(name, "int16", tensor, to_quantization(params))
+
+
+def _quantize_biases(graph: Graph, chosen: list[Chosen], options: Options) -> None:
+    """Gives operators biases in the scale of their products."""
+    for use in chosen:
+        bias = tensor_at(use.operator, use.row.bias)
+        if bias == OPTIONAL or use.row.bias is None:
+            continue
+        input_scale, _ = params_of(graph.tensors[use.operator.inputs[use.slots[0]]]).single()
+        weight_scale = params_of(graph.tensors[tensor_at(use.operator, use.row.weights)]).scale
+        codes = quantize_bias(_values(graph, bias), input_scale, weight_scale, 32 if options.bias_type == "int32" else 64, guard=False)
+        params = QuantParams(codes.scale, np.zeros(codes.scale.shape, np.int64), options.bias_type, 0 if codes.scale.size > 1 else None)
+        use.operator.inputs[use.row.bias] = graph.add_constant(
+            graph.tensors[bias].name, codes.data, options.bias_type, to_quantization(params)
+        )
+
+
+def _set_options(graph: Graph, options: Options) -> None:
+    """What options say of 16x8: the type of biases, and that scales of sums are no powers of two."""
+    for operator in graph.operators:
+        if operator.options is None:
+            continue
+        if operator.name in _BIASED:
+            operator.options.fields["quantized_bias_type"] = options.bias_type
+        if operator.name in ("ADD", "SUB"):
+            operator.options.fields["pot_scale_int16"] = False
+
+
+def _values(graph: Graph, tensor: int) -> NDArray[np.float32]:
+    """The values of a constant that ``select`` found usable."""
+    values = real_constant(graph.tensors[tensor])
+    assert values is not None
+    return values

@@ -1,0 +1,76 @@
+"""Which operators stay in floating point, and why.
+
+Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.h#QuantizationPattern.
+"""
+
+from __future__ import annotations
+
+from qcore.model import Operator, Tensor
+from qcore.quantizer.graph import Graph
+from qcore.quantizer.int8_propagate import Assignment
+from qcore.quantizer.options import Options
+from qcore.quantizer.specification import float_slots, rule_of
+
+
+def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operator, str]:
+    """The operators that go on computing in floating point, each with the reason.
+
+    An operator computes in integers where all its float inputs and outputs have parameters. With ``float_fallback`` it makes a
+    difference, as in the converter, whether others need the same tensor in floating point: see ``_sharing_inputs``.
+    """
+    read = graph.consumers().keys() | set(graph.subgraph.outputs)
+    kept = {operator: reason for operator in graph.operators if (reason := _missing(graph, operator, found, options, read))}
+    if options.float_fallback:
+        for operator in _sharing_inputs(graph, found, kept):
+            kept[operator] = "what it reads goes to a floating-point operator or an output too"
+    return kept
+
+
+def _sharing_inputs(graph: Graph, found: Assignment, kept: dict[Operator, str]) -> list[Operator]:
+    """Operators without float outputs, as ARG_MAX, of which every float input is needed in floating point by another first.
+
+    First is a later reader or the graph's output where a calibrated range pins the tensor's parameters, else an earlier reader: the
+    converter looks through the readers of a tensor in this order, and stops at the first that is no integer operator.
+    """
+    consumers, outputs = graph.consumers(), set(graph.subgraph.outputs)
+    place = {operator: i for i, operator in enumerate(graph.operators)}
+
+    def comes_second(operator: Operator, number: int) -> bool:
+        others = [use.operator for use in consumers[number] if use.operator in kept]
+        if number in found.pinned:
+            return number in outputs or any(place[other] > place[operator] for other in others)
+        return not graph.tensors[number].is_constant and any(place[other] < place[operator] for other in others)
+
+    def reads(operator: Operator) -> list[int]:
+        return [operator.inputs[slot] for slot in float_slots(graph.subgraph, operator.inputs)]
+
+    candidates = [o for o in graph.operators if o not in kept and reads(o) and not float_slots(graph.subgraph, o.outputs)]
+    return [operator for operator in candidates if all(comes_second(operator, number) for number in reads(operator))]
+
+
+def _missing(graph: Graph, operator: Operator, found: Assignment, options: Options, read: set[int]) -> str | None:
+    """What the operator lacks to compute in integers; None where it lacks nothing, or has no float inputs and outputs."""
+    rule, subgraph = rule_of(operator), graph.subgraph
+    reals, results = float_slots(subgraph, operator.inputs), float_slots(subgraph, operator.outputs)
+    if not reals and not results:
+        return None
+    if rule is None or not rule.integer:
+        return "it has no int8 form"
+    if not options.quantizes(graph, operator):
+        return "a rule of the caller keeps it float"
+    for slot in reals:
+        tensor = graph.tensors[operator.inputs[slot]]
+        if rule.bias is not None and slot == rule.bias.slot and not tensor.is_constant:
+            return f"its bias {tensor.name!r} is computed at run time"
+        if operator.inputs[slot] not in found.params:
+            return f"input {tensor.name!r} {_without_params(tensor)}"
+    if results and read.isdisjoint(operator.outputs[slot] for slot in results):
+        return "nothing reads its float outputs"
+    for slot in results:
+        if operator.outputs[slot] not in found.params:
+            return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
+    return None
+
+
+def _without_params(tensor: Tensor) -> str:
+    return "is a constant that cannot be quantized" if tensor.is_constant else "has no calibrated range"
