@@ -9,7 +9,8 @@ Quantized operands have scales of their own. Each is brought to a common one, tw
 What the first rounding gives depends on the code alone, so it is a table. The legacy 16-bit form, for scales that are powers of
 two, shifts one operand to the other's scale, which is the output's too. XNNPACK multiplies 8-bit codes by integers that have a power
 of two in common, and rounds their sum once (docs/quantization.md, sum-of-products). The builtin ADD of operands of one shape is a
-vector loop that rounds once where others round twice, at 2**-20 of a step or 2**-15: sums differ next to ties alone.
+vector loop that rounds once where others round twice, at 2**-20 of a step or 2**-15: sums differ next to ties alone. (Its loops over
+operands that broadcast are in parts; qcore takes none of these for vectors.)
 
 Source (TensorFlow Lite 2.21): tflite/kernels/add.cc, sub.cc, squared_difference.cc, add_n.cc; kernels/internal/reference/add.h, sub.h;
 kernels/internal/optimized/integer_ops/add.h, optimized_ops.h#AddElementwise; XNNPACK src/qs8-vadd/avx512skx-mul32-ld128.c.in.

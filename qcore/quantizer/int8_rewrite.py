@@ -7,7 +7,7 @@ cancel out.
 
 from __future__ import annotations
 
-from qcore.model import OPTIONAL, Operator, Tensor
+from qcore.model import Operator, Tensor
 from qcore.numerics import QuantParams
 from qcore.quantizer.graph import Graph, Use, to_quantization
 from qcore.quantizer.int8_constants import constant_codes
@@ -110,10 +110,10 @@ def fold_requantization(graph: Graph) -> None:
         producer = producers.get(number)
         rule = None if producer is None else rule_of(producer)
         free = rule is not None and not rule.same_scale and rule.output is None
-        if producer is not None and free and len(consumers[number]) == 1 and number not in graph.subgraph.outputs:
-            if graph.tensors[number].dtype != "float32":
-                producer.outputs = [requantize.outputs[0] if i == number else i for i in producer.outputs]
-                graph.operators.remove(requantize)
+        alone = len(consumers[number]) == 1 and number not in graph.subgraph.outputs
+        if producer is not None and free and alone and graph.tensors[number].dtype != "float32":
+            producer.outputs = [requantize.outputs[0] if i == number else i for i in producer.outputs]
+            graph.operators.remove(requantize)
 
 
 def remove_pairs(graph: Graph, at_interface: bool) -> None:

@@ -62,6 +62,19 @@ def test_sums_and_products(name: str, dtype: str, arithmetic: Arithmetic, seed: 
     check(one_operator(name, [T(dtype, shape, *q), T(dtype, small, *q2)], [T(dtype, shape, *output)], options), rng, arithmetic)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["ADD", "SUB"])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_sums_next_to_ties(name: str, dtype: str, arithmetic: Arithmetic, seed: int) -> None:
+    """Input scales are an ulp or two from simple fractions of the output's, so that the last bit of a rescaled code decides."""
+    rng = np.random.default_rng(seed)
+    shape, output = (7, 101), quantized(rng, dtype)
+    fractions = rng.choice([1 / 4, 1 / 8, 3 / 8, 5 / 16], 2) * (1 + rng.integers(-3, 4, 2) * 2.0**-23)
+    ins = [T(dtype, shape, np.float32(output[0] * fraction), random_zero_point(rng, dtype)) for fraction in fractions]
+    options = {"pot_scale_int16": False} if dtype == "int16" else None
+    check(one_operator(name, ins, [T(dtype, shape, *output)], options), rng, arithmetic)
+
+
 @pytest.mark.parametrize("scale", [4.0, 2.0, 12 / 7, 4 / 3, 0.8])
 @pytest.mark.parametrize("zero_point", [-3, -2])
 @pytest.mark.parametrize("name", ["ADD", "SUB", "MAX_POOL_2D"])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcore.errors import ModelError
-from qcore.kernels.common import Window, float32_activation_range, quantized_activation_range, window
-from qcore.kernels.opdef import Node, Operand
+from qcore.kernels.common import Window, window
+from qcore.kernels.opdef import Node
 from qcore.kernels.windows import Tile, region, span, tile_size, tiles, trimmed
 
 NODE = Node("CONV_2D", "CONV_2D", (), ())
