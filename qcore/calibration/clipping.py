@@ -1,89 +1,106 @@
-"""What clipping a distribution to a range and quantizing it costs, from its histogram.
+"""What clipping a distribution to a range and quantizing it costs.
 
-Exact zeros are left out wherever codes matter: every range contains 0, and its zero point stands for 0 without error. Elsewhere a bin's
-values are taken as spread evenly over it.
+A range [low, high] that contains 0 gets codes one step apart, 0 among them: ``step = (high - low) / steps``, the least code at
+``-step * round(-low / step)``.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.calibration.histogram import HALF, Histogram
+from qcore.calibration.histogram import BINS, HALF
+from qcore.calibration.tensor_statistics import TensorStatistics
 
 SMOOTHING = 1e-4
 """Part of the probability that ``divergence`` spreads evenly, so that a value which has no code costs much but not everything."""
 
 
-def clipping_errors(
-    histogram: Histogram, zeros: int, lows: NDArray[np.float64], highs: NDArray[np.float64], steps: int
-) -> NDArray[np.float64]:
-    """Sums of the expected squared errors of all values, for each pair of ends.
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """A tensor's values but for exact zeros, which every range quantizes without error. Those of a bin count as spread evenly over it.
 
-    A value within a range errs by ``step**2 / 12`` on average, the step being the range's width divided by steps; a value beyond it by the
-    square of its distance from the end.
+    centers: float64[n], real units: the middle of each bin that holds any, ascending.
+    counts: float64[n], at least 1: how many it holds.
+    width: of a bin, real units.
+    """
+
+    centers: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    width: float
+
+    @classmethod
+    def of(cls, tensor: TensorStatistics) -> Distribution:
+        """The distribution that a histogram shows."""
+        counts = tensor.histogram.counts.astype(np.float64)
+        counts[HALF] -= tensor.zeros
+        filled = counts > 0
+        return cls(tensor.histogram.centers[filled], counts[filled], tensor.histogram.width)
+
+    def beyond(self, low: float, high: float) -> float:
+        """How many values lie beyond a range, to a bin's width."""
+        half = self.width / 2
+        return float(self.counts[(self.centers + half <= low) | (self.centers - half > high)].sum())
+
+
+def squared_error(values: Distribution, low: float, high: float, steps: int) -> float:
+    """Sum of the squared errors of all values after quantization to a range.
 
     Args:
-        histogram: of the values.
-        zeros: how many of the values are exactly 0.
-        lows: float64[n], real units, at most 0: lower ends.
-        highs: float64[m], real units, at least 0: upper ends.
+        values: to be quantized.
+        low: at most 0, real units: the lower end.
+        high: at least 0, real units: the upper end.
         steps: codes less one.
 
     Returns:
-        float64[n, m], real units squared.
+        Real units squared.
     """
-    centers, counts = histogram.centers, _without_zeros(histogram, zeros)
-    # Counts, sums and sums of squares of all values before each bin: a value's mean square in its bin is center**2 + width**2 / 12.
-    moments = [counts, counts * centers, counts * (centers**2 + histogram.width**2 / 12)]
-    count, total, square = (np.concatenate([[0.0], np.cumsum(moment)]) for moment in moments)
-    first, last = np.searchsorted(centers, lows), np.searchsorted(centers, highs)
-    below = count[first] * lows**2 - 2 * lows * total[first] + square[first]
-    above_count, above_total, above_square = (moment[-1] - moment[last] for moment in (count, total, square))
-    above = above_count * highs**2 - 2 * highs * above_total + above_square
-    inside = count[last] - count[first][:, np.newaxis]
-    step = (highs - lows[:, np.newaxis]) / steps
-    return np.asarray(np.maximum(below, 0)[:, np.newaxis] + np.maximum(above, 0) + inside * step**2 / 12)
+    step, least = _codes(low, high, steps)
+    if step == 0:
+        return float(np.dot(values.counts, values.centers**2 + values.width**2 / 12))
+
+    def integral(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Of the squared error from 0 to x: a twelfth of a cubed step for each whole code, a third of the cubed rest."""
+        nearest = np.clip(np.rint(x / step), least, least + steps)
+        return np.asarray(nearest * (step**3 / 12) + (x - nearest * step) ** 3 / 3)
+
+    half = values.width / 2
+    errors = integral(values.centers + half) - integral(values.centers - half)
+    return float(np.dot(values.counts, errors) / values.width)
 
 
-def clipped_values(histogram: Histogram, low: float, high: float) -> int:
-    """How many values lie beyond a range, to a bin's width."""
-    first, last = np.searchsorted(histogram.centers, (low, high))
-    return int(histogram.counts[:first].sum() + histogram.counts[last:].sum())
+def divergence(values: Distribution, low: float, high: float, steps: int) -> float:
+    """Kullback-Leibler divergence of what the codes of a range tell of a distribution from the distribution itself, in nats.
 
-
-def divergence(histogram: Histogram, zeros: int, low: float, high: float, steps: int) -> float:
-    """Kullback-Leibler divergence of what codes of a range tell of a distribution from the distribution itself, in nats.
-
-    The distribution has the values beyond each end in the last bin before it. Codes tell how many values a step holds, and nothing of
-    where in it they lie, nor of values beyond the ends.
+    Codes tell how many values are nearest to each of them, which are taken as spread over the bins of that code that hold values at all.
+    They tell nothing of values beyond the range.
 
     Args:
-        histogram: of the values.
-        zeros: how many of them are exactly 0.
-        low: real units, at most 0: the lower end.
-        high: real units, at least 0: the upper end.
+        values: to be quantized.
+        low: at most 0, real units: the lower end.
+        high: at least 0, real units: the upper end.
         steps: codes less one.
+
+    Source: Migacz, "8-bit inference with TensorRT", 2017; there values beyond the range count as its outermost ones, which makes ranges
+    look good that clip nearly everything.
     """
-    counts = _without_zeros(histogram, zeros)
-    first, last = np.searchsorted(histogram.centers, (low, high))
-    inside = counts[first:last]
-    total = inside.sum()
-    if total == 0:
-        return 0.0 if counts.sum() == 0 else np.inf
-    clipped = inside.copy()
-    clipped[0] += counts[:first].sum()
-    clipped[-1] += counts[last:].sum()
-    codes = np.rint((histogram.centers[first:last] - low) * (steps / (high - low))).astype(np.intp)
-    filled = inside > 0
-    mean = np.bincount(codes, inside) / np.maximum(np.bincount(codes, filled), 1)
-    told = (1 - SMOOTHING) * np.where(filled, mean[codes], 0) / total + SMOOTHING / inside.size
-    seen = clipped > 0
-    real = clipped[seen] / counts.sum()
-    return float(np.sum(real * np.log(real / told[seen])))
+    step, least = _codes(low, high, steps)
+    if step == 0 or not values.counts.size:
+        return 0.0
+    codes = np.rint(values.centers / step) - least
+    inside = (codes >= 0) & (codes <= steps)
+    _, place = np.unique(codes[inside], return_inverse=True)
+    told = np.zeros_like(values.counts)
+    told[inside] = (np.bincount(place, values.counts[inside]) / np.bincount(place))[place]
+    total = values.counts.sum()
+    smooth = (1 - SMOOTHING) * told / total + SMOOTHING / BINS
+    real = values.counts / total
+    return float(np.sum(real * np.log(real / smooth)))
 
 
-def _without_zeros(histogram: Histogram, zeros: int) -> NDArray[np.float64]:
-    counts = histogram.counts.astype(np.float64)
-    counts[HALF] -= zeros
-    return counts
+def _codes(low: float, high: float, steps: int) -> tuple[float, float]:
+    """The step, and the least code counted from that of 0."""
+    step = (high - low) / steps
+    return step, float(np.rint(low / step)) if step else 0.0

@@ -4,71 +4,77 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
-from qcore.calibration.extremes import Extremes
-from qcore.calibration.tensor_statistics import TensorStatistics
+from qcore.calibration.extremes import KEPT, Extremes
+from qcore.calibration.tensor_statistics import Range, TensorStatistics
 
-MOST_OF_THE_SAMPLES = 0.25
-"""More samples than this part of all are no outliers."""
+MOST_OF_THE_SAMPLES = 4
+"""At most one sample in so many counts as an outlier."""
 
 
 @dataclass(frozen=True)
 class Outlier:
-    """A few samples that alone set one end of a tensor's range.
+    """A few samples that alone make a tensor's range wide.
 
     subgraph, tensor, name: the tensor.
-    end: which end of its range.
-    samples: their numbers, the most extreme first.
-    value: the end as it is, real units. rest: what it would be without these samples.
-    factor: how many times wider they make the range, 0 included.
+    samples: their numbers, the one that makes the most difference first.
+    range: from the least to the greatest value, real units. rest: the same without these samples.
+    factor: how many times wider they make it, where both contain 0.
     """
 
     subgraph: int
     tensor: int
     name: str
-    end: Literal["minimum", "maximum"]
     samples: tuple[int, ...]
-    value: float
-    rest: float
+    range: Range
+    rest: Range
     factor: float
 
     def __str__(self) -> str:
         """One line for people."""
+        what, verb = ("sample", "makes") if len(self.samples) == 1 else ("samples", "make")
         return (
-            f"tensor '{self.name}' (subgraph {self.subgraph}, tensor {self.tensor}): {numbered(self.samples)} "
-            f"{'makes' if len(self.samples) == 1 else 'make'} its range {self.factor:.3g} times wider: "
-            f"the {self.end} is {self.value:.6g}, without {self.rest:.6g}"
+            f"tensor '{self.name}' (subgraph {self.subgraph}, tensor {self.tensor}): {what} {', '.join(map(str, self.samples))} {verb} "
+            f"its range {self.factor:.3g} times wider, [{self.range[0]:.6g}, {self.range[1]:.6g}] "
+            f"instead of [{self.rest[0]:.6g}, {self.rest[1]:.6g}]"
         )
 
 
-def numbered(samples: tuple[int, ...]) -> str:
-    """``sample 3``, ``samples 3, 17``."""
-    return f"sample{'s' if len(samples) > 1 else ''} {', '.join(map(str, samples))}"
+def find_outlier(key: tuple[int, int], tensor: TensorStatistics, samples: int, factor: float) -> Outlier | None:
+    """The outliers of one tensor, if there are any.
 
-
-def outliers_of(key: tuple[int, int], tensor: TensorStatistics, samples: int, factor: float) -> list[Outlier]:
-    """The outliers at both ends of a tensor, if there are any.
+    Of the samples at either end the one without which the range is narrowest is taken away, again and again, as far as the extremes are
+    known. What is left is the rest; outliers are the first of these samples without which the range is less than ``factor`` times as wide.
 
     Args:
         key: numbers of subgraph and tensor.
         tensor: what was seen of it.
         samples: how many samples there were in all.
-        factor: how many times wider they must make the range; over 1.
+        factor: over 1.
     """
-    found = []
-    for end, extremes, sign, opposite in (("minimum", tensor.lowest, -1, tensor.maximum), ("maximum", tensor.highest, 1, -tensor.minimum)):
-        count, stretch = _outstanding(extremes, max(opposite, 0.0), samples, factor)
-        if count:
-            value, rest = (sign * float(extremes.values[k]) for k in (0, count))
-            found.append(Outlier(*key, tensor.name, end, tuple(extremes.samples[:count].tolist()), value, rest, stretch))  # type: ignore[arg-type]
-    return found
+    seen = tensor.highest.samples.size
+    removed: list[int] = []
+    ranges = [(tensor.minimum, tensor.maximum)]
+    for _ in range(min(KEPT - 1, (samples if seen == KEPT else seen) // MOST_OF_THE_SAMPLES)):
+        ends = {_first(tensor.lowest, removed)[0], _first(tensor.highest, removed)[0]}
+        removed.append(min(sorted(ends), key=lambda sample: _width(_without(tensor, [*removed, sample]))))
+        ranges.append(_without(tensor, removed))
+    widths = [_width(ends) for ends in ranges]
+    count = next(k for k, width in enumerate(widths) if width <= factor * widths[-1])
+    if count == 0:
+        return None
+    stretch = widths[0] / widths[count] if widths[count] else math.inf
+    return Outlier(*key, tensor.name, tuple(removed[:count]), ranges[0], ranges[count], stretch)
 
 
-def _outstanding(extremes: Extremes, opposite: float, samples: int, factor: float) -> tuple[int, float]:
-    """The least number of samples without which the range is so many times narrower, 0 for none; and how many times it is."""
-    widths = [max(float(value), 0.0) + opposite for value in extremes.values]
-    for count in range(1, min(len(widths), int(samples * MOST_OF_THE_SAMPLES) + 1)):
-        if widths[0] > 0 and widths[0] >= factor * widths[count]:
-            return count, widths[0] / widths[count] if widths[count] else math.inf
-    return 0, 1.0
+def _first(extremes: Extremes, removed: list[int]) -> tuple[int, float]:
+    """The most extreme sample that is not removed, and its value."""
+    return next((int(n), float(v)) for n, v in zip(extremes.samples, extremes.values, strict=True) if n not in removed)
+
+
+def _without(tensor: TensorStatistics, removed: list[int]) -> Range:
+    return -_first(tensor.lowest, removed)[1], _first(tensor.highest, removed)[1]
+
+
+def _width(ends: Range) -> float:
+    return max(ends[1], 0.0) - min(ends[0], 0.0)

@@ -67,10 +67,10 @@ def read_sample(file: Path) -> Sample:
         InputError: it cannot be read, or is damaged.
     """
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            return loaded
-        with loaded:
+        with file.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                return loaded
             arrays = dict(loaded)
     except Exception as error:
         raise InputError(f"samples: cannot read {str(file)!r}: {error}") from error

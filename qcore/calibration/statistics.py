@@ -9,9 +9,9 @@ from typing import get_args
 
 import numpy as np
 
-from qcore.calibration.clipping import clipped_values, clipping_errors
+from qcore.calibration.clipping import Distribution, squared_error
 from qcore.calibration.observers import Method, check_method, find_range
-from qcore.calibration.outliers import Outlier, outliers_of
+from qcore.calibration.outliers import Outlier, find_outlier
 from qcore.calibration.statistics_file import Contents, pack, read_file, unpack, write_file
 from qcore.calibration.tensor_statistics import NEVER, Range, TensorStatistics
 from qcore.errors import InputError
@@ -135,17 +135,23 @@ class Statistics:
             known = self.tensors[subgraph, tensor]
             low, high = min(ends[0], 0.0), max(ends[1], 0.0)
             steps = (1 << quantized_type(dtype).bits) - 1
-            error = clipping_errors(known.histogram, known.zeros, np.array([low]), np.array([high]), steps).item()
-            found[method] = Choice(*ends, clipped_values(known.histogram, low, high) / known.count, error / known.count)
+            values = Distribution.of(known)
+            error = squared_error(values, low, high, steps)
+            found[method] = Choice(*ends, values.beyond(low, high) / known.count, error / known.count)
         return found
 
     def outliers(self, factor: float = 2.0) -> list[Outlier]:
-        """Samples that make a tensor's range at least so many times wider than all the others do, the worst first.
+        """Samples that make a tensor's range at least so many times wider than the others do, the worst first.
 
         Only the few most extreme samples of each tensor are known, and at most a quarter of all samples counts as outliers.
+
+        Raises:
+            InputError: factor is not over 1.
         """
-        found = [outlier for key, tensor in self.tensors.items() for outlier in outliers_of(key, tensor, self.samples, factor)]
-        return sorted(found, key=lambda o: (-o.factor, o.subgraph, o.tensor, o.end))
+        if not factor > 1:
+            raise InputError(f"outliers: factor is {factor!r}, expected a number over 1")
+        found = (find_outlier(key, tensor, self.samples, factor) for key, tensor in self.tensors.items() if tensor.count)
+        return sorted((o for o in found if o is not None), key=lambda o: (-o.factor, o.subgraph, o.tensor))
 
     def report(self, factor: float = 2.0) -> str:
         """Lines for people: tensors with NaN or infinities, and outliers; each names tensor and samples."""

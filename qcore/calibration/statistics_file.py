@@ -25,7 +25,6 @@ import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +42,8 @@ from qcore.kernels.opdef import Array
 FORMAT, VERSION = "qcore calibration statistics", 1
 LARGEST_FILE = 1 << 30
 """Bytes that a file's arrays may take in memory: those of 32,000 tensors."""
+NO_RANGE = (np.inf, -np.inf)
+"""Least and greatest value of a tensor that had none."""
 LARGEST_COUNT = 1 << 50
 """Elements of a tensor, so that sums over bins stay within int64."""
 
@@ -122,6 +123,8 @@ def unpack(data: bytes) -> Contents:
         _require(len(arrays[name]) == len(names), f"{name} has {len(arrays[name])} rows, expected one for each of {len(names)} tensors")
     keys = [(int(subgraph), int(tensor)) for subgraph, tensor in arrays["keys"]]
     _require(keys == sorted(set(keys)) and (not keys or arrays["keys"].min() >= 0), "keys are negative, not ascending, or not distinct")
+    exponents = arrays["exponents"]
+    _require(bool(((exponents >= SMALLEST_EXPONENT) & (exponents <= LARGEST_EXPONENT)).all()), "a histogram's exponent is out of range")
     recent = _parts(arrays, "recent", RECENT)
     extremes = _parts(arrays, "extreme", KEPT)
     tensors = {}
@@ -132,7 +135,7 @@ def unpack(data: bytes) -> Contents:
             name,
             **dict(zip(_COUNTS, arrays["counts"][row].tolist(), strict=True)),
             **dict(zip(_RANGES, arrays["ranges"][row].tolist(), strict=True)),
-            histogram=Histogram(int(arrays["exponents"][row]), arrays["histograms"][row]),
+            histogram=Histogram(int(exponents[row]), arrays["histograms"][row]),
             recent=Recent(samples, ranges[:, 0].copy(), ranges[:, 1].copy()),
             highest=highest,
             lowest=lowest,
@@ -181,7 +184,7 @@ def _arrays(data: bytes) -> dict[str, Array]:
             arrays = {name: file[name] for name in _LAYOUT}
     except InputError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # NumPy lets those of its parsers through: zipfile, zlib, struct, tokenize
         raise InputError(f"statistics file: not an archive of arrays that can be read: {error}") from error
     for name, (dtype, columns) in _LAYOUT.items():
         array = arrays[name]
@@ -217,19 +220,26 @@ def _parts(arrays: Mapping[str, Array], kind: str, most: int) -> list[tuple[Arra
     return [(samples[end - size : end], values[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
 
 
+def _is_range(low: float, high: float) -> bool:
+    return bool(np.isfinite([low, high]).all()) and low <= high
+
+
 def _check_tensor(t: TensorStatistics) -> None:
     """Refuse statistics that no observation leads to, as far as anything relies on it."""
     h, recent = t.histogram, t.recent
     reach = max(-t.minimum, t.maximum)
     rules = {
         "a count is out of range": 0 <= t.zeros <= t.count <= LARGEST_COUNT and min(t.nan, t.infinite, t.first_nonfinite - NEVER) >= 0,
-        "the histogram's exponent is out of range": SMALLEST_EXPONENT <= h.exponent <= LARGEST_EXPONENT,
         "the histogram does not hold as many values as the tensor": bool(
             (h.counts >= 0).all() and (h.counts <= t.count).all() and h.counts.sum() == t.count and h.counts[HALF] >= t.zeros
         ),
-        "minimum and maximum are no range": bool(np.isfinite(reach) and t.has_range) or (t.count == 0 and reach == -np.inf),
+        "minimum and maximum are no range": _is_range(t.minimum, t.maximum) or (t.count == 0 and (t.minimum, t.maximum) == NO_RANGE),
+        "written_minimum and written_maximum are no range": _is_range(t.written_minimum, t.written_maximum)
+        or (t.written_minimum, t.written_maximum) == NO_RANGE,
         "minimum and maximum lie beyond the histogram": t.count == 0 or reach < 2.0**h.exponent,
         "the latest samples are not in order": bool((np.diff(recent.samples) > 0).all() and (recent.lows <= recent.highs).all()),
+        "there are not as many greatest as least samples": t.highest.samples.size == t.lowest.samples.size
+        and bool(t.highest.samples.size) == bool(t.count),
         "the most extreme samples are not in order": all(
             bool((np.diff(e.values) <= 0).all()) and np.unique(e.samples).size == e.samples.size for e in (t.highest, t.lowest)
         ),
