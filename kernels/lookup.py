@@ -86,4 +86,11 @@ def dequantized_rows(p: Params, ids: Array, table: Array) -> Array:
     return dequantize_blocks(flat, scale).astype(p.output, copy=False).reshape(quantized.shape)
 
 
-EMBEDDING_LOOKUP = OpDef("EMBEDDING_LOOKUP", prepare, EVERY_TYPE, (2, 2), principal=1)
+EMBEDDING_LOOKUP = OpDef(
+    "EMBEDDING_LOOKUP",
+    prepare,
+    EVERY_TYPE,
+    (2, 2),
+    principal=1,
+    notes="TensorFlow Lite misreads int4 and int2 rows that start within a byte; qcore gives the row",
+)

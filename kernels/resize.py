@@ -288,6 +288,11 @@ def bilinear_uint8(weighs_twice: bool, p: Params, x: Array, _size: Array) -> Arr
 
 
 RESIZE_BILINEAR = OpDef(
-    "RESIZE_BILINEAR", prepare_bilinear, ("float32", "int8", "uint8", "int16"), (2, 2), tolerances={"float32": FLOAT_ORDER}
+    "RESIZE_BILINEAR",
+    prepare_bilinear,
+    ("float32", "int8", "uint8", "int16"),
+    (2, 2),
+    tolerances={"float32": FLOAT_ORDER},
+    notes="where TensorFlow Lite reads past the last pixel, qcore takes the last one",
 )
 RESIZE_NEAREST_NEIGHBOR = OpDef("RESIZE_NEAREST_NEIGHBOR", prepare_nearest, types_of_width(8, 16, 32), (2, 2))
