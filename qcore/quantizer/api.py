@@ -7,6 +7,7 @@ from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from qcore.calibration import Statistics, calibrate
 from qcore.errors import InputError
 from qcore.model import Model
 from qcore.quantizer.dynamic_range import quantize_dynamic_range
@@ -125,16 +126,15 @@ def quantize_model(
 def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:
     if calibration is None:
         raise InputError(f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from")
-    if isinstance(calibration, Ranges):
-        return calibration
-    from qcore.calibration import calibrate
-
-    ranges: Ranges = calibrate(model, calibration)
-    return ranges
+    if not isinstance(calibration, Ranges):
+        return calibrate(model, calibration)
+    if isinstance(calibration, Statistics):
+        calibration.check(model)
+    return calibration
 
 
 def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
-    if value not in choices:
+    if not isinstance(value, str | bool) or value not in choices:
         raise InputError(f"quantize_model: {what}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 

@@ -7,6 +7,7 @@ tensor to another; ``finish`` then puts the operators into an order in which the
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -225,7 +226,21 @@ def finish(model: Model) -> None:
         graph = Graph(model, index)
         graph.sort()
         graph.remove_unused_tensors()
+    _share_equal_buffers(model)
     _remove_unused_buffers(model)
+
+
+def _share_equal_buffers(model: Model) -> None:
+    """Stores equal bytes once, as files do that the converter writes."""
+    constants = [tensor for subgraph in model.subgraphs for tensor in subgraph.tensors if tensor.is_constant]
+    shared = {id(tensor.buffer): tensor.buffer for tensor in constants}
+    by_digest: dict[bytes, Buffer] = {}
+    for key, buffer in shared.items():
+        assert buffer.data is not None
+        digest = hashlib.blake2b(buffer.data.data).digest()
+        shared[key] = by_digest.setdefault(digest, buffer)
+    for tensor in constants:
+        tensor.buffer = shared[id(tensor.buffer)]
 
 
 def _remove_unused_buffers(model: Model) -> None:

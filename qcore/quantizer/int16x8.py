@@ -9,6 +9,7 @@ Source: tflite/tools/optimize/quantize_model.cc#QuantizeModel, with int16 activa
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -27,6 +28,9 @@ from qcore.schema import constant
 _BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators whose options name the type of their bias: it says how wide to sum, also where there is no bias."""
 
+WITHOUT_KERNEL = ("SCATTER_ND", "SQUARED_DIFFERENCE", "TILE")
+"""Operators that TensorFlow's converter quantizes although no kernel of TensorFlow Lite 2.21 takes them in int16."""
+
 
 def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
     """Quantizes a model in place.
@@ -40,6 +44,7 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
         QuantizationError: operators that stay in floating point, without ``float_fallback``.
     """
     kept: list[str] = []
+    unrunnable: set[str] = set()
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         chosen, reasons = select(graph, ranges, options)
@@ -48,8 +53,14 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
         _Activations(graph, ranges).quantize(chosen)
         _quantize_biases(graph, chosen, options)
         _set_options(graph, options)
+        unrunnable |= {use.operator.name for use in chosen} & set(WITHOUT_KERNEL)
     if kept and not options.float_fallback:
         raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(kept))
+    for name in sorted(unrunnable):
+        warnings.warn(
+            f"int16x8: TensorFlow Lite has no int16 kernel for {name}; Rule(False, operator={name!r}) keeps it in floating point",
+            stacklevel=3,
+        )
 
 
 def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, options: Options) -> None:
@@ -97,10 +108,11 @@ class _Activations:
     def quantize(self, chosen: list[Chosen]) -> None:
         """Quantizes the chosen operators; the others read and give real numbers."""
         by_operator = {id(use.operator): use for use in chosen}
+        operators = list(self.graph.operators)
         read = {use.operator.inputs[slot] for use in chosen for slot in use.slots}
         for real in sorted(self.inputs & read):
             self.codes[real] = self.add_quantize(real)
-        for operator in list(self.graph.operators):
+        for operator in operators:
             use = by_operator.get(id(operator))
             if use is None:
                 self.dequantize_inputs(operator)
@@ -116,7 +128,7 @@ class _Activations:
     def dequantize_inputs(self, operator: Operator) -> None:
         """Puts a DEQUANTIZE before each input that has codes."""
         for slot, real in enumerate(operator.inputs):
-            if real in self.codes and not self.graph.tensors[real].is_constant:
+            if real in self.codes:
                 restored = self.graph.add_tensor(f"{self.graph.tensors[real].name}_float", "float32", self.graph.tensors[real])
                 self.graph.add_operator("DEQUANTIZE", [self.codes[real]], [restored])
                 operator.inputs[slot] = restored
@@ -194,18 +206,27 @@ class _Activations:
 
 
 def _quantize_biases(graph: Graph, chosen: list[Chosen], options: Options) -> None:
-    """Gives operators biases in the scale of their products."""
+    """Gives operators biases in the scale of their products. Zeros fit every scale, so operators share them as in the float model."""
+    zeros: dict[int, int] = {}
     for use in chosen:
         bias = tensor_at(use.operator, use.row.bias)
         if bias == OPTIONAL or use.row.bias is None:
             continue
-        input_scale, _ = params_of(graph.tensors[use.operator.inputs[use.slots[0]]]).single()
-        weight_scale = params_of(graph.tensors[tensor_at(use.operator, use.row.weights)]).scale
-        codes = quantize_bias(_values(graph, bias), input_scale, weight_scale, 32 if options.bias_type == "int32" else 64, guard=False)
-        params = QuantParams(codes.scale, np.zeros(codes.scale.shape, np.int64), options.bias_type, 0 if codes.scale.size > 1 else None)
-        use.operator.inputs[use.row.bias] = graph.add_constant(
-            graph.tensors[bias].name, codes.data, options.bias_type, to_quantization(params)
-        )
+        values = _values(graph, bias)
+        stored = zeros.get(bias)
+        if stored is None:
+            stored = _add_bias(graph, use, graph.tensors[bias].name, values, options)
+        if not values.any():
+            zeros[bias] = stored
+        use.operator.inputs[use.row.bias] = stored
+
+
+def _add_bias(graph: Graph, use: Chosen, name: str, values: NDArray[np.float32], options: Options) -> int:
+    input_scale, _ = params_of(graph.tensors[use.operator.inputs[use.slots[0]]]).single()
+    weight_scale = params_of(graph.tensors[tensor_at(use.operator, use.row.weights)]).scale
+    codes = quantize_bias(values, input_scale, weight_scale, 32 if options.bias_type == "int32" else 64, guard=False)
+    params = QuantParams(codes.scale, np.zeros(codes.scale.shape, np.int64), options.bias_type, 0 if codes.scale.size > 1 else None)
+    return graph.add_constant(name, codes.data, options.bias_type, to_quantization(params))
 
 
 def _set_options(graph: Graph, options: Options) -> None:

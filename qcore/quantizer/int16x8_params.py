@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.numerics import QuantizedTensor, QuantParams, quantize_by_reciprocal, round_to_codes
-from qcore.numerics.params import SMALLEST_HALF_RANGE
 
 _INT16_MAX = np.float32(32767)
 _INT8_MAX = np.float32(127)
@@ -22,15 +21,15 @@ _ZERO = np.zeros(1, np.int64)
 def activation_params(low: float, high: float) -> QuantParams:
     """int16 parameters for a range: the scale maps its greater magnitude to 32767.
 
-    A tensor that was never anything but 0 is taken to reach 5e-7. (TensorFlow's calibration starts at the least normal float32, and no
-    kernel computes with the scale that its converter makes of that.)
+    A tensor that was never anything but 0 is taken to reach 1. (TensorFlow's calibration starts at the least normal float32; with the
+    scale that its converter makes of that, kernels refuse a fused RELU6.)
 
     Args:
         low: real units, the lower end; finite.
         high: real units, the upper end; finite.
     """
     reach = np.float32(max(abs(low), abs(high)))
-    return int16_params((reach if reach > np.finfo(np.float32).tiny else np.float32(SMALLEST_HALF_RANGE)) / _INT16_MAX)
+    return int16_params((reach if reach > np.finfo(np.float32).tiny else np.float32(1)) / _INT16_MAX)
 
 
 def unit_params() -> QuantParams:

@@ -66,7 +66,7 @@ def range_of(graph: Graph, tensor: int, ranges: Ranges) -> tuple[float, float] |
         values = real_constant(graph.tensors[tensor])
         low_high = None if values is None or not values.size else (float(values.min()), float(values.max()))
     else:
-        low_high = ranges.range(graph.index, tensor)
+        low_high = ranges.range(graph.index, tensor, "int16")
     return low_high if low_high is not None and np.isfinite(low_high).all() else None
 
 

@@ -15,6 +15,7 @@ from qcore.quantizer.int8_constants import separate_constants, weights
 from qcore.quantizer.int8_fallback import kept_float
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
+from qcore.quantizer.int8_recurrent import add_intermediates, settle_recurrent
 from qcore.quantizer.int8_rewrite import (
     absorb_conversions,
     fold_requantization,
@@ -22,6 +23,7 @@ from qcore.quantizer.int8_rewrite import (
     remove_pairs,
     remove_unread_conversions,
 )
+from qcore.quantizer.int8_tidy import tidy
 from qcore.quantizer.options import Options, Ranges
 
 
@@ -60,13 +62,16 @@ def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, 
     separate_constants(graph)
     pinned = pinned_params(graph, ranges)
     found = propagate(graph, pinned, weights(graph, options))
+    settle_recurrent(graph, ranges, found)
     kept = kept_float(graph, found, options)
     codes = insert_conversions(graph, found)
     absorb_conversions(graph, kept, codes)
+    add_intermediates(graph, found, kept)
     remove_unread_conversions(graph)
     fold_requantization(graph)
     remove_pairs(graph, at_interface=False)
     remove_unread_conversions(graph)
+    tidy(graph)
     return kept
 
 

@@ -83,7 +83,7 @@ def constant_codes(tensor: Tensor, params: QuantParams) -> NDArray[Any]:
         scale, zero_point = params.single()
         codes = round_half_away(np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf) / scale + zero_point)
         return np.clip(codes, params.quantized_min, params.quantized_max).astype(np.int8)
-    if params.quantized_dimension is not None:
+    if params.quantized_dimension is not None or params.dtype != "int8":
         return quantize_by_reciprocal(values, params)
     reach = np.abs(values).max(initial=0)
     own_scale = reach / np.float32(127)
@@ -105,9 +105,11 @@ def values_of(tensor: Tensor) -> NDArray[np.float32]:
 
 
 def _follows_others(use: Use) -> bool:
-    """The use is a bias, or an input that shares its scale."""
+    """The use is a bias, an input that shares its scale, or one of an operator that keeps states."""
     rule = rule_of(use.operator)
-    return rule is not None and (rule.same_scale or (rule.bias is not None and rule.bias.slot == use.slot))
+    if rule is None:
+        return False
+    return rule.same_scale or rule.recurrent is not None or (rule.bias is not None and rule.bias.slot == use.slot)
 
 
 def _axis(use: Use, options: Options) -> Axis:

@@ -58,6 +58,8 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
         return "it has no int8 form"
     if not options.quantizes(graph, operator):
         return "a rule of the caller keeps it float"
+    if operator in found.unmet:
+        return found.unmet[operator]
     for slot in reals:
         tensor = graph.tensors[operator.inputs[slot]]
         if rule.bias is not None and slot == rule.bias.slot and not tensor.is_constant:

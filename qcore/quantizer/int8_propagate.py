@@ -27,6 +27,8 @@ class Assignment:
     computed: of tensors that their operator computes in other parameters than they are read in.
     converted: of single reads, in other parameters than the tensor's.
     biases: int32[shape], codes of constant biases.
+    intermediates: of an LSTM's intermediate tensors, where they have parameters.
+    unmet: what an operator that keeps states lacks.
     """
 
     params: dict[int, QuantParams]
@@ -34,6 +36,8 @@ class Assignment:
     computed: dict[int, QuantParams] = field(default_factory=dict)
     converted: dict[Use, QuantParams] = field(default_factory=dict)
     biases: dict[int, NDArray[Any]] = field(default_factory=dict)
+    intermediates: dict[Operator, list[QuantParams | None]] = field(default_factory=dict)
+    unmet: dict[Operator, str] = field(default_factory=dict)
 
 
 def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> Assignment:

@@ -57,14 +57,24 @@ def pinned_params(graph: Graph, ranges: Ranges) -> dict[int, QuantParams]:
 
 
 def calibrated_ranges(graph: Graph, ranges: Ranges) -> dict[int, tuple[float, float]]:
-    """The range of every float tensor that is computed or fed at run time, and read."""
+    """The range of every float tensor that is computed or fed at run time, and read.
+
+    The output of an operator that keeps its last output as a state has the range of both.
+    """
     read = graph.consumers().keys() | set(graph.subgraph.outputs)
     found = {}
     for number, tensor in enumerate(graph.tensors):
-        if number in read and tensor.dtype == "float32" and not tensor.is_constant:
+        if number in read and tensor.dtype == "float32" and not tensor.is_constant and not tensor.is_variable:
             known = ranges.range(graph.index, number)
             if known is not None:
                 found[number] = known
+    for operator in graph.operators:
+        rule = rule_of(operator)
+        slot = None if rule is None or rule.recurrent is None else rule.recurrent.output_state
+        state = None if slot is None else ranges.range(graph.index, operator.inputs[slot])
+        if state is not None and operator.outputs[0] in found:
+            low, high = found[operator.outputs[0]]
+            found[operator.outputs[0]] = min(low, state[0]), max(high, state[1])
     return found
 
 

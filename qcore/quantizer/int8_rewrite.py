@@ -21,8 +21,8 @@ def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
     """Puts a QUANTIZE and a DEQUANTIZE between every tensor with parameters and all that reads it.
 
     Returns:
-        the integer tensor that stands for each float tensor that operators now read: that before its DEQUANTIZE, or for a constant its
-        codes, which nothing reads yet.
+        the integer tensor that stands for each float tensor that operators now read: that before its DEQUANTIZE, or for a constant or
+        a variable another that holds its codes, which nothing reads yet.
     """
     codes: dict[int, int] = {}
     consumers = graph.consumers()
@@ -31,6 +31,10 @@ def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
         if tensor.is_constant:
             values = found.biases[number] if number in found.biases else constant_codes(tensor, params)
             codes[number] = graph.add_constant(tensor.name, values, params.dtype, to_quantization(params))
+            continue
+        if tensor.is_variable:
+            codes[number] = graph.add_tensor(tensor.name, params.dtype, tensor, to_quantization(params))
+            graph.tensors[codes[number]].is_variable = True
             continue
         computed = _quantize(graph, number, tensor, found.computed[number]) if number in found.computed else number
         quantized = _quantize(graph, computed, tensor, params)
@@ -134,7 +138,7 @@ def remove_pairs(graph: Graph, at_interface: bool) -> None:
         if not at_interface and (before in graph.subgraph.inputs or (is_output and real not in consumers)):
             continue
         if graph.tensors[before].dtype != "float32":
-            if is_output:
+            if is_output or graph.tensors[before].dtype == "uint8":
                 dequantize.inputs = [before]
             continue
         graph.redirect(consumers.get(real, ()), before)

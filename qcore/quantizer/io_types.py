@@ -1,8 +1,8 @@
 """The element types of a quantized model's inputs and outputs.
 
 Modes leave float32 at the interface: a QUANTIZE behind each input, a DEQUANTIZE before each output. Asked for the type inside, both go;
-asked for uint8 around int8, a QUANTIZE that adds 128 to codes and zero point takes their place. Inputs and outputs that are not float32,
-such as indices, stay as they are. What lies inside never changes.
+asked for uint8 around int8, a QUANTIZE between codes that differ by 128 takes their place. Inputs and outputs that are not float32, such
+as indices, and inputs that nothing reads stay as they are. What lies inside never changes.
 
 Source: tflite/converter/transforms/modify_io_nodes.cc, tflite/tools/optimize/modify_model_interface.cc.
 """
@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qcore.errors import QuantizationError
-from qcore.model import Model, Quantization, Tensor
-from qcore.quantizer.graph import Graph
+from qcore.model import Model, Operator, Quantization, Tensor
+from qcore.quantizer.graph import Graph, Use
 
 _UINT8_OFFSET = 128
 """What uint8 codes and zero points are greater by than the int8 ones of the same real numbers."""
@@ -32,23 +32,21 @@ def set_io_types(model: Model, input_type: str, output_type: str) -> None:
     """
     entries = {0, *(signature.subgraph_index for signature in model.signatures or ())}
     for graph in (Graph(model, index) for index in sorted(entries)):
-        if input_type != "float32":
-            for index in dict.fromkeys(graph.subgraph.inputs):
-                _set_input_type(graph, index, input_type)
-        if output_type != "float32":
-            for index in dict.fromkeys(graph.subgraph.outputs):
-                _set_output_type(graph, index, output_type)
+        producers, consumers = graph.producers(), graph.consumers()
+        for index in dict.fromkeys(graph.subgraph.inputs):
+            if input_type != "float32" and graph.tensors[index].dtype == "float32" and index in consumers:
+                _set_input_type(graph, index, consumers[index], input_type)
+        for index in dict.fromkeys(graph.subgraph.outputs):
+            if output_type != "float32" and graph.tensors[index].dtype == "float32":
+                _set_output_type(graph, index, producers.get(index), index in consumers, output_type)
 
 
-def _set_input_type(graph: Graph, index: int, dtype: str) -> None:
-    tensor = graph.tensors[index]
-    if tensor.dtype != "float32":
-        return
-    uses = graph.consumers().get(index, [])
-    if len(uses) != 1 or uses[0].operator.name != "QUANTIZE" or index in graph.subgraph.outputs:
-        readers = ", ".join(sorted({use.operator.name for use in uses} - {"QUANTIZE"})) or "several operators"
-        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} is read in floating point by {readers}")
-    quantize = uses[0].operator
+def _set_input_type(graph: Graph, index: int, uses: list[Use], dtype: str) -> None:
+    tensor, quantize = graph.tensors[index], uses[0].operator
+    real = sorted({use.operator.name for use in uses} - {"QUANTIZE"})
+    if real or len(uses) > 1 or index in graph.subgraph.outputs or not _has_codes(graph, quantize.outputs[0], dtype):
+        how = f"is read in floating point by {', '.join(real)}" if real else "is used in several ways"
+        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} {how}")
     codes = quantize.outputs[0]
     if graph.tensors[codes].dtype == dtype:
         graph.operators.remove(quantize)
@@ -58,23 +56,26 @@ def _set_input_type(graph: Graph, index: int, dtype: str) -> None:
         tensor.dtype, tensor.quantization = dtype, _shifted(graph.tensors[codes])
 
 
-def _set_output_type(graph: Graph, index: int, dtype: str) -> None:
+def _set_output_type(graph: Graph, index: int, dequantize: Operator | None, is_read: bool, dtype: str) -> None:
     tensor = graph.tensors[index]
-    if tensor.dtype != "float32":
-        return
-    dequantize = graph.producers().get(index)
-    if dequantize is None or dequantize.name != "DEQUANTIZE":
-        source = "is no result" if dequantize is None else f"is computed in floating point by {dequantize.name}"
-        raise QuantizationError(f"output_type={dtype!r}: output {tensor.name!r} {source}")
+    if dequantize is None or dequantize.name != "DEQUANTIZE" or not _has_codes(graph, dequantize.inputs[0], dtype):
+        how = "is computed by no operator" if dequantize is None else f"is computed in floating point by {dequantize.name}"
+        raise QuantizationError(f"output_type={dtype!r}: output {tensor.name!r} {how}")
     codes = dequantize.inputs[0]
     if graph.tensors[codes].dtype != dtype:
         shifted = graph.add_tensor(tensor.name, dtype, tensor, _shifted(graph.tensors[codes]))
         graph.add_operator("QUANTIZE", [codes], [shifted])
         codes = shifted
-    if index not in graph.consumers():
+    if not is_read:
         graph.operators.remove(dequantize)
         _exchange_names(tensor, graph.tensors[codes])
     graph.replace_output(index, codes)
+
+
+def _has_codes(graph: Graph, index: int, dtype: str) -> bool:
+    """The tensor holds codes of that type, or int8 ones that uint8 can stand for."""
+    tensor = graph.tensors[index]
+    return tensor.quantization is not None and tensor.dtype in ((dtype, "int8") if dtype == "uint8" else (dtype,))
 
 
 def _exchange_names(real: Tensor, codes: Tensor) -> None:

@@ -36,5 +36,8 @@ class Options:
 class Ranges(Protocol):
     """Calibrated ranges of activations; ``qcore.calibration.Statistics`` is one."""
 
-    def range(self, subgraph: int, tensor: int) -> tuple[float, float] | None:
-        """Least and greatest real value of a tensor, by its numbers in the model that was calibrated; None if it was never seen."""
+    def range(self, subgraph: int, tensor: int, dtype: str = "int8") -> tuple[float, float] | None:
+        """The range to quantize a tensor with, by its numbers in the model that was calibrated; None if it was never seen.
+
+        dtype: element type of the codes to come; methods that weigh clipping against rounding look at it.
+        """

@@ -36,6 +36,29 @@ class Bias:
 
 
 @dataclass(frozen=True)
+class Recurrent:
+    """The inputs of an operator that keeps states, by slot. Those that an operator leaves out have no part.
+
+    weights: how many bits each takes, symmetric, with one scale. 10 bits are stored as int16.
+    biases: the inputs whose scales multiply to that of each bias; HIDDEN is no input but what a projection projects.
+    normalizers: with layer normalization, the weights whose scale times 2**-10 is that of each bias.
+    states: the states in int16; True for a scale that is a power of two.
+    output_state: the state that is the last output.
+    """
+
+    weights: Mapping[int, int]
+    biases: Mapping[int, tuple[int, ...]]
+    states: Mapping[int, bool]
+    normalizers: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
+    output_state: int | None = None
+
+
+_LSTM_INPUTS = 20
+HIDDEN = -2
+"""In place of a slot: the hidden state of an LSTM, before its projection."""
+
+
+@dataclass(frozen=True)
 class Rule:
     """How one operator is quantized to int8.
 
@@ -47,6 +70,7 @@ class Rule:
     same_scale: its float inputs and outputs share one scale and zero point. An operator with one float input hands that input's on
         to its outputs; one with several takes its output's and hands them back.
     output: scale and zero point of its outputs where what it computes fixes them.
+    recurrent: what its inputs are, for an operator that keeps states.
     """
 
     integer: bool = True
@@ -54,6 +78,7 @@ class Rule:
     bias: Bias | None = None
     same_scale: bool = False
     output: tuple[float, int] | None = None
+    recurrent: Recurrent | None = None
 
     @property
     def output_params(self) -> QuantParams | None:
@@ -68,6 +93,14 @@ def _weighted(axis: int, bias: Bias | None = None) -> Rule:
     return Rule(weights=MappingProxyType({1: axis}), bias=bias)
 
 
+_LSTM = Recurrent(
+    weights=MappingProxyType(dict.fromkeys((*range(1, 9), 16), 8) | dict.fromkeys((9, 10, 11, 20, 21, 22, 23), 16)),
+    biases=MappingProxyType({12: (0, 1), 13: (0, 2), 14: (0, 3), 15: (0, 4), 17: (16, HIDDEN)}),
+    normalizers=MappingProxyType({12: 20, 13: 21, 14: 22, 15: 23}),
+    states=MappingProxyType({19: True}),
+    output_state=18,
+)
+_SVDF = Recurrent(weights=MappingProxyType({1: 8, 2: 10}), biases=MappingProxyType({3: (2, 4)}), states=MappingProxyType({4: False}))
 _OWN_SCALE = Rule()
 _SAME_SCALE = Rule(same_scale=True)
 
@@ -79,6 +112,10 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
         "FULLY_CONNECTED": _weighted(0, Bias(2, input=0, filter=1)),
         "TRANSPOSE_CONV": _weighted(0, Bias(3, input=2, filter=1)),
         "PRELU": _weighted(PER_TENSOR),
+        # They keep states.
+        "LSTM": Rule(recurrent=_LSTM),
+        "SVDF": Rule(recurrent=_SVDF),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(recurrent=_LSTM),
         # What they compute fixes the range of their output.
         "L2_NORMALIZATION": Rule(output=(1 / 128, 0)),
         "LOGISTIC": Rule(output=(1 / 256, -128)),
@@ -167,8 +204,9 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
 
 
 def rule_of(operator: Operator) -> Rule | None:
-    """The operator's row; None where it has none, as custom operators."""
-    return SPECIFICATION.get(operator.code.name)
+    """The operator's row; None where it has none, as custom operators and the LSTM of five inputs."""
+    rule = SPECIFICATION.get(operator.code.name)
+    return None if rule is not None and rule.recurrent is _LSTM and len(operator.inputs) < _LSTM_INPUTS else rule
 
 
 def float_slots(subgraph: Subgraph, indices: list[int]) -> list[int]:
