@@ -119,9 +119,8 @@ def cheapest_range(tensor: TensorStatistics, steps: int, cost: Callable[[Distrib
     whole = (min(tensor.minimum, 0.0), max(tensor.maximum, 0.0))
     best = whole
     for end in sorted((0, 1), key=lambda k: -abs(whole[k])) * 2:
-        tried: list[Range] = [
-            (whole[0] * part, best[1]) if end == 0 else (best[0], whole[1] * part) for part in (PARTS if whole[end] else [1.0])
-        ]
+        moved = [whole[end] * part for part in PARTS] if whole[end] else [0.0]
+        tried = [(m, best[1]) if end == 0 else (best[0], m) for m in moved]
         best = min(tried, key=lambda ends: cost(values, ends[0], ends[1], steps))
     return best
 

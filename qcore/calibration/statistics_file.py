@@ -44,6 +44,8 @@ LARGEST_FILE = 1 << 30
 """Bytes that a file's arrays may take in memory: those of 32,000 tensors."""
 NO_RANGE = (np.inf, -np.inf)
 """Least and greatest value of a tensor that had none."""
+LARGEST_HEADER = 1 << 26
+"""Bytes of the header."""
 LARGEST_COUNT = 1 << 50
 """Elements of a tensor, so that sums over bins stay within int64."""
 
@@ -194,6 +196,7 @@ def _arrays(data: bytes) -> dict[str, Array]:
 
 
 def _header(array: Array) -> dict[str, Any]:
+    _require(array.size <= LARGEST_HEADER, f"its header has {array.size} bytes, at most {LARGEST_HEADER} are read")
     try:
         header = json.loads(array.tobytes())
     except (ValueError, RecursionError) as error:

@@ -82,7 +82,7 @@ def quantize_model(
         weight_type: of the weights of "weight_only".
         block_size: for int4 weights of "weight_only": a scale for each run of so many elements, a multiple of 32, of each row that
             FULLY_CONNECTED and EMBEDDING_LOOKUP read.
-        bias_type: of "int16x8".
+        bias_type: of "int16x8"; DEPTHWISE_CONV_2D has int64 always, since it has no kernel for int32.
         rules: which operators stay in floating point; see ``Rule``.
 
     Returns:

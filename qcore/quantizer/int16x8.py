@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from qcore.quantizer.options import Options, Ranges
 from qcore.schema import constant
 
 _BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-"""Operators whose options name the type of their bias: it says how wide to sum, also where there is no bias."""
+"""Operators whose options name the type of their bias, which says how wide to sum, also where there is none. Other kernels take int64."""
 
 WITHOUT_KERNEL = ("SCATTER_ND", "SQUARED_DIFFERENCE", "TILE")
 """Operators that TensorFlow's converter quantizes although no kernel of TensorFlow Lite 2.21 takes them in int16."""
@@ -49,10 +50,11 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
         graph = Graph(model, index)
         chosen, reasons = select(graph, ranges, options)
         kept += describe(graph, reasons)
-        _quantize_weights(graph, chosen, ranges, options)
-        _Activations(graph, ranges).quantize(chosen)
-        _quantize_biases(graph, chosen, options)
-        _set_options(graph, options)
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers near the ends of float32 saturate, or have scales that are refused
+            _quantize_weights(graph, chosen, ranges, options)
+            _Activations(graph, ranges).quantize(chosen)
+            _quantize_biases(graph, chosen, options)
+        _set_options(graph, chosen, options)
         unrunnable |= {use.operator.name for use in chosen} & set(WITHOUT_KERNEL)
     if kept and not options.float_fallback:
         raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(kept))
@@ -187,7 +189,7 @@ class _Activations:
 
     def stored(self, codes: int) -> QuantParams:
         """The parameters of a tensor of codes."""
-        return params_of(self.graph.tensors[codes])
+        return replace(params_of(self.graph.tensors[codes]), narrow_range=True)
 
     def add_constant(self, real: int) -> int:
         codes = quantize_constant(_values(self.graph, real))
@@ -207,32 +209,38 @@ class _Activations:
 
 def _quantize_biases(graph: Graph, chosen: list[Chosen], options: Options) -> None:
     """Gives operators biases in the scale of their products. Zeros fit every scale, so operators share them as in the float model."""
-    zeros: dict[int, int] = {}
+    zeros: dict[tuple[int, str], int] = {}
     for use in chosen:
         bias = tensor_at(use.operator, use.row.bias)
         if bias == OPTIONAL or use.row.bias is None:
             continue
+        dtype = options.bias_type if use.operator.name in _BIASED else "int64"
         values = _values(graph, bias)
-        stored = zeros.get(bias)
+        stored = zeros.get((bias, dtype))
         if stored is None:
-            stored = _add_bias(graph, use, graph.tensors[bias].name, values, options)
+            stored = _add_bias(graph, use, graph.tensors[bias].name, values, dtype)
         if not values.any():
-            zeros[bias] = stored
+            zeros[bias, dtype] = stored
         use.operator.inputs[use.row.bias] = stored
 
 
-def _add_bias(graph: Graph, use: Chosen, name: str, values: NDArray[np.float32], options: Options) -> int:
+def _add_bias(graph: Graph, use: Chosen, name: str, values: NDArray[np.float32], dtype: str) -> int:
     input_scale, _ = params_of(graph.tensors[use.operator.inputs[use.slots[0]]]).single()
     weight_scale = params_of(graph.tensors[tensor_at(use.operator, use.row.weights)]).scale
-    codes = quantize_bias(values, input_scale, weight_scale, 32 if options.bias_type == "int32" else 64, guard=False)
-    params = QuantParams(codes.scale, np.zeros(codes.scale.shape, np.int64), options.bias_type, 0 if codes.scale.size > 1 else None)
-    return graph.add_constant(name, codes.data, options.bias_type, to_quantization(params))
+    codes = quantize_bias(values, input_scale, weight_scale, 32 if dtype == "int32" else 64, guard=False)
+    params = QuantParams(codes.scale, np.zeros(codes.scale.shape, np.int64), dtype, 0 if codes.scale.size > 1 else None)
+    return graph.add_constant(name, codes.data, dtype, to_quantization(params))
 
 
-def _set_options(graph: Graph, options: Options) -> None:
-    """What options say of 16x8: the type of biases, and that scales of sums are no powers of two."""
+def _set_options(graph: Graph, chosen: list[Chosen], options: Options) -> None:
+    """What options say of 16x8: the type of biases, and that scales of sums are no powers of two.
+
+    They are set wherever the operator was not int16 before, as the converter sets them.
+    """
+    quantized = {id(use.operator) for use in chosen}
     for operator in graph.operators:
-        if operator.options is None:
+        was_int16 = id(operator) not in quantized and any(i != OPTIONAL and graph.tensors[i].dtype == "int16" for i in operator.inputs)
+        if operator.options is None or was_int16:
             continue
         if operator.name in _BIASED:
             operator.options.fields["quantized_bias_type"] = options.bias_type

@@ -15,6 +15,9 @@ _INT16_MAX = np.float32(32767)
 _INT8_MAX = np.float32(127)
 _UNIT_SCALE = np.float32(2.0**-15)
 
+_NOTHING = np.float32(2.0**-100)
+"""What reaches no further counts as 0: kernels could not divide by its scale."""
+
 _ZERO = np.zeros(1, np.int64)
 
 
@@ -29,7 +32,7 @@ def activation_params(low: float, high: float) -> QuantParams:
         high: real units, the upper end; finite.
     """
     reach = np.float32(max(abs(low), abs(high)))
-    return int16_params((reach if reach > np.finfo(np.float32).tiny else np.float32(1)) / _INT16_MAX)
+    return int16_params((reach if reach > _NOTHING else np.float32(1)) / _INT16_MAX)
 
 
 def unit_params() -> QuantParams:

@@ -9,9 +9,9 @@ with the float32 scales of ``legacy_float_scale``.
 from __future__ import annotations
 
 from qcore.errors import QuantizationError
-from qcore.model import Model, Operator
+from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph
-from qcore.quantizer.int8_constants import separate_constants, weights
+from qcore.quantizer.int8_constants import separate_constants, weights, widen_constants
 from qcore.quantizer.int8_fallback import kept_float
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
@@ -42,11 +42,13 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
     Raises:
         QuantizationError: a range that no tensor can be quantized with; or operators that stay float, without ``float_fallback``.
     """
+    places = _places(model)
     kept: dict[Operator, str] = {}
     for index in range(len(model.subgraphs)):
         kept |= _quantize(Graph(model, index), ranges, options)
     if kept and not options.float_fallback:
-        raise QuantizationError(_refusal(model, kept))
+        lines = [f"{places[operator]}: {reason}" for operator, reason in kept.items()]
+        raise QuantizationError(f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines))
 
 
 def simplify_interface(model: Model) -> None:
@@ -59,9 +61,10 @@ def simplify_interface(model: Model) -> None:
 
 def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, str]:
     """Quantizes one subgraph; gives the operators that stay float, with the reasons."""
+    widen_constants(graph)
     separate_constants(graph)
     pinned = pinned_params(graph, ranges)
-    found = propagate(graph, pinned, weights(graph, options))
+    found = propagate(graph, pinned, weights(graph, options), patient=not options.float_fallback)
     settle_recurrent(graph, ranges, found)
     kept = kept_float(graph, found, options)
     codes = insert_conversions(graph, found)
@@ -75,12 +78,11 @@ def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, 
     return kept
 
 
-def _refusal(model: Model, kept: dict[Operator, str]) -> str:
-    """One line for each operator that stays float."""
-    lines = []
+def _places(model: Model) -> dict[Operator, str]:
+    """What to call each operator of the model that was given."""
+    places = {}
     for subgraph in model.subgraphs:
         for i, operator in enumerate(subgraph.operators):
-            if operator in kept:
-                output = next((subgraph.tensors[t].name for t in operator.outputs), "")
-                lines.append(f"{operator.name} (op {i}, output {output!r}): {kept[operator]}")
-    return f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines)
+            output = next((subgraph.tensors[t].name for t in operator.outputs if t != OPTIONAL), "")
+            places[operator] = f"{operator.name} (op {i}, output {output!r})"
+    return places

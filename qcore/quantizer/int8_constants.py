@@ -10,12 +10,24 @@ from numpy.typing import NDArray
 
 from qcore.model import Tensor
 from qcore.numerics import QuantParams, choose_params, quantize_by_reciprocal, round_half_away, round_to_codes
-from qcore.quantizer.graph import Graph, Use, real_constant
+from qcore.quantizer.graph import Graph, Use, real_constant, set_constant
 from qcore.quantizer.options import Options
 from qcore.quantizer.specification import PER_TENSOR, rule_of
+from qcore.schema import constant
 
 Axis = int | None
 """Of a weight's scales, or PER_TENSOR; None for a constant that is no weight."""
+
+
+def widen_constants(graph: Graph) -> None:
+    """Makes float16 constants behind a DEQUANTIZE, as the float16 mode writes them, float32 constants again."""
+    for operator in [operator for operator in graph.operators if operator.name == "DEQUANTIZE"]:
+        narrow = graph.tensors[operator.inputs[0]]
+        if narrow.dtype == "float16" and narrow.is_constant and operator.outputs[0] not in graph.subgraph.outputs:
+            values = constant(narrow)
+            assert values is not None
+            set_constant(graph.tensors[operator.outputs[0]], values.astype(np.float32), "float32")
+            graph.operators.remove(operator)
 
 
 def separate_constants(graph: Graph) -> None:

@@ -5,7 +5,7 @@ Source: tflite/converter/quantization/common/quantization_lib/quantization_utils
 
 from __future__ import annotations
 
-from qcore.model import Operator, Tensor
+from qcore.model import OPTIONAL, Operator, Tensor
 from qcore.quantizer.graph import Graph
 from qcore.quantizer.int8_propagate import Assignment
 from qcore.quantizer.options import Options
@@ -58,6 +58,8 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
         return "it has no int8 form"
     if not options.quantizes(graph, operator):
         return "a rule of the caller keeps it float"
+    if any(_is_quantized(graph.tensors[i]) for i in operator.inputs if i != OPTIONAL):
+        return "it computes with integers and real numbers already"
     if operator in found.unmet:
         return found.unmet[operator]
     for slot in reals:
@@ -72,6 +74,10 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
         if operator.outputs[slot] not in found.params:
             return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
     return None
+
+
+def _is_quantized(tensor: Tensor) -> bool:
+    return tensor.quantization is not None and tensor.quantization.scale.size > 0
 
 
 def _without_params(tensor: Tensor) -> str:

@@ -40,7 +40,7 @@ class Assignment:
     unmet: dict[Operator, str] = field(default_factory=dict)
 
 
-def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> Assignment:
+def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis], patient: bool = False) -> Assignment:
     """Parameters for all tensors that can have some.
 
     Operators are visited from the last to the first, constants after them; whoever reads or computes what was just decided is
@@ -50,11 +50,14 @@ def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, A
         graph: after ``separate_constants``.
         pinned: parameters that stay as they are.
         weights: constants whose own values give their parameters, each with the axis of its scales.
+        patient: visit operators that found nothing to go by once more at the end; the converter leaves them float.
 
     Source: tflite/converter/quantization/common/quantization_lib/tfl_quantization_driver.cc#PropagateParamsAndReturnIfChanged.
     """
     propagation = _Propagation(graph, pinned, weights)
     propagation.run()
+    while patient and propagation.resume():
+        propagation.run()
     return propagation.result()
 
 
@@ -66,13 +69,26 @@ class _Propagation:
         self.producers = graph.producers()
         self.consumers = graph.consumers()
         self.pending: list[Operator | int] = [*weights, *(operator for operator in graph.operators if rule_of(operator))]
+        self.settled: set[Operator | int] = set()
 
     def run(self) -> None:
-        settled: set[Operator | int] = set()
+        """Visits whatever is pending, and what that brings up."""
         while self.pending:
             visited = self.pending.pop()
-            if visited not in settled and self._settle(visited):
-                settled.add(visited)
+            if visited not in self.settled and self._settle(visited):
+                self.settled.add(visited)
+
+    def resume(self) -> bool:
+        """Makes operators pending that could not be settled when they were visited, but can by now; False if there are none."""
+        waiting = [operator for operator in self.graph.operators if operator not in self.settled]
+        self.pending += [operator for operator in waiting if self._is_ready(operator)]
+        return bool(self.pending)
+
+    def _is_ready(self, operator: Operator) -> bool:
+        rule = rule_of(operator)
+        if rule is None or rule.bias is None:
+            return rule is not None and rule.same_scale and self._shared_params(operator) is not None
+        return all(operator.inputs[slot] in self.found.params for slot in (rule.bias.input, rule.bias.filter))
 
     def result(self) -> Assignment:
         """All but what readers asked of tensors whose operator has no rule: these stay float."""

@@ -112,10 +112,11 @@ def fold_requantization(graph: Graph) -> None:
     for requantize in [operator for operator in graph.operators if operator.name == "QUANTIZE"]:
         number = requantize.inputs[0]
         producer = producers.get(number)
-        rule = None if producer is None else rule_of(producer)
-        free = rule is not None and not rule.same_scale and rule.output is None
-        alone = len(consumers[number]) == 1 and number not in graph.subgraph.outputs
-        if producer is not None and free and alone and graph.tensors[number].dtype != "float32":
+        if producer is None or graph.tensors[number].dtype == "float32":
+            continue
+        rule = rule_of(producer)
+        free = rule is not None and not rule.same_scale and rule.output is None and rule.recurrent is None
+        if free and len(consumers[number]) == 1 and number not in graph.subgraph.outputs:
             producer.outputs = [requantize.outputs[0] if i == number else i for i in producer.outputs]
             graph.operators.remove(requantize)
 

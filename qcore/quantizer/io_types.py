@@ -44,9 +44,10 @@ def set_io_types(model: Model, input_type: str, output_type: str) -> None:
 def _set_input_type(graph: Graph, index: int, uses: list[Use], dtype: str) -> None:
     tensor, quantize = graph.tensors[index], uses[0].operator
     real = sorted({use.operator.name for use in uses} - {"QUANTIZE"})
-    if real or len(uses) > 1 or index in graph.subgraph.outputs or not _has_codes(graph, quantize.outputs[0], dtype):
-        how = f"is read in floating point by {', '.join(real)}" if real else "is used in several ways"
-        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} {how}")
+    if real:
+        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} is read in floating point by {', '.join(real)}")
+    if len(uses) > 1 or index in graph.subgraph.outputs or not _has_codes(graph, quantize.outputs[0], dtype):
+        raise QuantizationError(f"input_type={dtype!r}: input {tensor.name!r} has other codes, or several")
     codes = quantize.outputs[0]
     if graph.tensors[codes].dtype == dtype:
         graph.operators.remove(quantize)

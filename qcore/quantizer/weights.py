@@ -138,9 +138,14 @@ def require_usable(weights: SharedWeights) -> None:
 
 def _is_chosen(graph: Graph, use: Use, options: Options) -> bool:
     weights = WEIGHTS.get(use.operator.name)
-    if weights is None or use.slot not in weights.slots or not options.quantizes(graph, use.operator):
+    if weights is None or use.slot not in weights.slots or _is_basic(use.operator) or not options.quantizes(graph, use.operator):
         return False
     return not weights.all_or_none or _all_reach(graph, use.operator, weights, options.min_elements)
+
+
+def _is_basic(operator: Operator) -> bool:
+    """An LSTM of five inputs, whose kernel takes float32 weights alone."""
+    return operator.options is not None and operator.options.fields.get("kernel_type") == "BASIC"
 
 
 def _all_reach(graph: Graph, operator: Operator, weights: Weights, min_elements: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,6 +172,19 @@ def test_an_error_stops_the_drawing_of_samples() -> None:
         with pytest.raises(qcore.InputError, match="sample 0"):
             calibrate(one_input(), broken, executor=executor)
         assert executor.drawn < 40 * SHARD
+
+
+def test_memory_does_not_grow_with_the_number_of_samples() -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        calibrate(one_input((1, 4096)), (np.full((1, 4096), n % 7, np.float32) for n in range(count)))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak(10)
+    # 1200 samples more are 20 MB; the slack is for the ranges of the latest ones.
+    assert peak(1500) < peak(300) + 200_000
 
 
 def test_a_progress_bar_is_shown_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
