@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qcore.errors import InputError, InternalError, ModelError, QCoreError, QuantizationError, UnsupportedError
 
 if TYPE_CHECKING:
+    from qcore.calibration import Statistics, calibrate
     from qcore.model import Model
     from qcore.numerics import (
         QuantizedTensor,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         quantize_multiplier,
         quantize_tensor,
     )
+    from qcore.quantizer import Rule, Rules, quantize_model
     from qcore.runtime.interpreter import Interpreter
     from qcore.schema import load, save
 
@@ -38,6 +40,11 @@ _HOMES = {
     "quantize": "qcore.numerics",
     "quantize_multiplier": "qcore.numerics",
     "quantize_tensor": "qcore.numerics",
+    "Rule": "qcore.quantizer",
+    "Rules": "qcore.quantizer",
+    "quantize_model": "qcore.quantizer",
+    "Statistics": "qcore.calibration",
+    "calibrate": "qcore.calibration",
     "Interpreter": "qcore.runtime.interpreter",
     "load": "qcore.schema",
     "save": "qcore.schema",
@@ -53,12 +60,17 @@ __all__ = [
     "QuantParams",
     "QuantizationError",
     "QuantizedTensor",
+    "Rule",
+    "Rules",
+    "Statistics",
     "UnsupportedError",
+    "calibrate",
     "choose_params",
     "dequantize",
     "fake_quantize",
     "load",
     "quantize",
+    "quantize_model",
     "quantize_multiplier",
     "quantize_tensor",
     "save",

@@ -8,7 +8,7 @@ with the float32 scales of ``legacy_float_scale``.
 
 from __future__ import annotations
 
-from qcore.errors import QuantizationError
+from qcore.errors import ModelError, QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph
 from qcore.quantizer.int8_constants import separate_constants, weights, widen_constants
@@ -17,6 +17,7 @@ from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
 from qcore.quantizer.int8_recurrent import add_intermediates, settle_recurrent
 from qcore.quantizer.int8_rewrite import (
+    CONVERSIONS,
     absorb_conversions,
     fold_requantization,
     insert_conversions,
@@ -25,6 +26,7 @@ from qcore.quantizer.int8_rewrite import (
 )
 from qcore.quantizer.int8_tidy import tidy
 from qcore.quantizer.options import Options, Ranges
+from qcore.quantizer.specification import rule_of
 
 
 def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
@@ -41,8 +43,11 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
 
     Raises:
         QuantizationError: a range that no tensor can be quantized with; or operators that stay float, without ``float_fallback``.
+        ModelError: an operator lacks inputs or outputs.
     """
     places = _places(model)
+    for operator, place in places.items():
+        _check(operator, place)
     kept: dict[Operator, str] = {}
     for index in range(len(model.subgraphs)):
         kept |= _quantize(Graph(model, index), ranges, options)
@@ -76,6 +81,17 @@ def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, 
     remove_unread_conversions(graph)
     tidy(graph)
     return kept
+
+
+def _check(operator: Operator, place: str) -> None:
+    """Refuses an operator without the inputs and outputs that the passes count on."""
+    rule = rule_of(operator)
+    if rule is None and operator.name not in CONVERSIONS:
+        return
+    required = 1 if rule is None else rule.required
+    given = operator.inputs[:required]
+    if len(given) < required or OPTIONAL in given or not operator.outputs:
+        raise ModelError(f"{place}: got inputs {operator.inputs}, outputs {operator.outputs}, expected at least {required} and 1")
 
 
 def _places(model: Model) -> dict[Operator, str]:

@@ -36,7 +36,7 @@ def _sharing_inputs(graph: Graph, found: Assignment, kept: dict[Operator, str]) 
     place = {operator: i for i, operator in enumerate(graph.operators)}
 
     def comes_second(operator: Operator, number: int) -> bool:
-        others = [use.operator for use in consumers[number] if use.operator in kept]
+        others = [use.operator for use in consumers[number] if use.operator in kept and use not in found.converted]
         if number in found.pinned:
             return number in outputs or any(place[other] > place[operator] for other in others)
         return not graph.tensors[number].is_constant and any(place[other] < place[operator] for other in others)

@@ -14,7 +14,7 @@ from qcore.quantizer.int8_constants import constant_codes
 from qcore.quantizer.int8_propagate import Assignment, equal_params
 from qcore.quantizer.specification import float_slots, rule_of
 
-_CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
 def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
@@ -48,7 +48,7 @@ def insert_conversions(graph: Graph, found: Assignment) -> dict[int, int]:
             graph.redirect(uses, real)
             codes[real] = read
             if wanted is params and is_output:
-                graph.tensors[real].name, tensor.name = tensor.name, f"{tensor.name}/real"
+                graph.tensors[real].name = tensor.name
                 graph.replace_output(number, real)
     return codes
 
@@ -80,16 +80,18 @@ def absorb_conversions(graph: Graph, kept: dict[Operator, str], codes: dict[int,
         codes: what ``insert_conversions`` gave.
     """
     quantize = {operator.inputs[0]: operator for operator in graph.operators if operator.name == "QUANTIZE"}
+    outputs = {graph.tensors[i].name for i in graph.subgraph.outputs}
     absorbed: set[Operator] = set()
     for operator in graph.operators:
-        if operator in kept or operator.name in _CONVERSIONS:
+        if operator in kept or operator.name in CONVERSIONS:
             continue
         for slot in float_slots(graph.subgraph, operator.inputs):
             operator.inputs[slot] = codes[operator.inputs[slot]]
         for slot in float_slots(graph.subgraph, operator.outputs):
             real = operator.outputs[slot]
             operator.outputs[slot] = quantize[real].outputs[0]
-            graph.tensors[operator.outputs[slot]].name = graph.tensors[real].name
+            if graph.tensors[real].name not in outputs:
+                graph.tensors[operator.outputs[slot]].name = graph.tensors[real].name
             absorbed.add(quantize[real])
     graph.subgraph.operators = [operator for operator in graph.operators if operator not in absorbed]
 
@@ -97,7 +99,7 @@ def absorb_conversions(graph: Graph, kept: dict[Operator, str], codes: dict[int,
 def remove_unread_conversions(graph: Graph) -> None:
     """Drops every QUANTIZE and DEQUANTIZE whose result nothing reads."""
     read = graph.consumers().keys() | set(graph.subgraph.outputs)
-    kept = [operator for operator in graph.operators if operator.name not in _CONVERSIONS or operator.outputs[0] in read]
+    kept = [operator for operator in graph.operators if operator.name not in CONVERSIONS or operator.outputs[0] in read]
     if len(kept) < len(graph.operators):
         graph.subgraph.operators = kept
         remove_unread_conversions(graph)
@@ -144,5 +146,4 @@ def remove_pairs(graph: Graph, at_interface: bool) -> None:
             continue
         graph.redirect(consumers.get(real, ()), before)
         if is_output:
-            graph.tensors[before].name, graph.tensors[real].name = graph.tensors[real].name, graph.tensors[before].name
             graph.replace_output(real, before)

@@ -79,6 +79,8 @@ def slice_without_strides(graph: Graph) -> None:
     for operator in graph.operators:
         if operator.name != "STRIDED_SLICE" or operator.options is None or any(operator.options[mask] for mask in _MASKS):
             continue
+        if len(operator.inputs) != 4 or OPTIONAL in operator.inputs:
+            continue
         begin, end, strides = (constant(graph.tensors[i]) for i in operator.inputs[1:])
         if begin is None or end is None or strides is None or (strides != 1).any() or (begin < 0).any() or (end < begin).any():
             continue

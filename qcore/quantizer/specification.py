@@ -81,6 +81,12 @@ class Rule:
     recurrent: Recurrent | None = None
 
     @property
+    def required(self) -> int:
+        """How many of its first inputs an operator cannot leave out, as far as the passes look at them."""
+        factors = [] if self.bias is None else [self.bias.input, self.bias.filter]
+        return 1 + max([0, *self.weights.keys(), *factors])
+
+    @property
     def output_params(self) -> QuantParams | None:
         """Parameters of the outputs where they are fixed."""
         if self.output is None:

@@ -1,0 +1,1 @@
+"""Looking into models: what quantization did to them."""
