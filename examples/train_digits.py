@@ -1,6 +1,6 @@
-"""Train the bundled digit classifier: a small CNN on scikit-learn's digits, quantized to int8 by TensorFlow's converter.
+"""Train the bundled digit classifier: a small CNN on scikit-learn's digits, in float and quantized to int8 by TensorFlow's converter.
 
-Writes digits_int8.tflite and digits.npz (100 held-out images, uint8[100, 8, 8] with values 0 to 16, and their labels).
+Writes digits_float.tflite, digits_int8.tflite and digits.npz (100 held-out images, uint8[100, 8, 8] with values 0 to 16, and their labels).
 
 usage: python examples/train_digits.py [FOLDER]     needs tensorflow and scikit-learn
 """
@@ -41,6 +41,7 @@ def main(folder: Path) -> None:
     model.compile(tf.keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(train, train_labels, 64, 40, verbose=0)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    (folder / "digits_float.tflite").write_bytes(converter.convert())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([image[np.newaxis]] for image in train[:200])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

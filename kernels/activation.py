@@ -1,7 +1,7 @@
 """ELU, GELU, HARD_SWISH, LOGISTIC, TANH: smooth curves, each element by itself.
 
 Real values: each curve in float32, its elementary functions evaluated in float64 and rounded, as the C library's are but for very
-few last bits. Quantized, three ways:
+few last bits; LOGISTIC and TANH of the builtin kernels are polynomials (see ``float_functions``). Quantized, three ways:
 
 * 8 bits, and GELU of 16: the curve as a table (docs/quantization.md, table and interpolated-table). XNNPACK's tables of ELU, LOGISTIC
   and TANH round the sum with the zero point (ibid., affine-codes).
@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from qcore.kernels import float_functions
 from qcore.kernels.common import INT32_MAX, require_same_type
 from qcore.kernels.delegate import delegated, flushing
 from qcore.kernels.opdef import FLOAT_FUNCTION, Array, Node, OpDef, Operand, Step
@@ -34,6 +35,7 @@ from qcore.numerics.fixed_point_functions import logistic as logistic_in_fixed_p
 from qcore.numerics.fixed_point_functions import tanh as tanh_in_fixed_point
 from qcore.numerics.lookup_table import look_up, lookup_table, real_values
 from qcore.numerics.powers import power_of_two
+from qcore.numerics.vector_loop import VectorLoop, along_memory
 from qcore.numerics.xnnpack import affine_codes
 
 Curve = Callable[[Array], Array]
@@ -97,6 +99,8 @@ def prepare_logistic(node: Node) -> Step:
     input, output = node.input(0), node.output
     if input.dtype in ("int8", "uint8"):
         require_scale(node, output, 1 / 256)
+    if input.dtype == "float32" and node.arithmetic == "builtin":
+        return curve_step(node, float_functions.logistic)
     if input.dtype != "int16":
         return delegated_curve_step(node, logistic, logistic_rounded_once)
     require_scale(node, output, 1 / 32768)
@@ -106,6 +110,8 @@ def prepare_logistic(node: Node) -> Step:
 def prepare_tanh(node: Node) -> Step:
     """TANH: with 16 bits the output's steps must be 1/32768, or a scale within 0.07 % of it."""
     input, output = node.input(0), node.output
+    if input.dtype == "float32" and node.arithmetic == "builtin":
+        return curve_step(node, float_functions.tanh)
     if input.dtype != "int16":
         return delegated_curve_step(node, tanh, tanh)
     node.require(power_of_two(output.scale) == -15, f"output has scale {output.scale}, expected 1/32768")
@@ -117,7 +123,7 @@ def prepare_hard_swish(node: Node) -> Step:
     input, output = node.input(0), node.output
     require_same_type(node, input, output)
     if input.dtype == "float32":
-        return unary_step(hard_swish, None, input)
+        return curve_step(node, hard_swish_in_sixths if node.arithmetic == "builtin" else hard_swish)
     fine_scale = np.float32(input.scale) / np.float32(128)
     output_multiplier, output_shift = quantize_multiplier(float(fine_scale / np.float32(output.scale)))
     node.require(output_shift <= 0, f"input has scale {input.scale}, expected below 128 times the output's {output.scale}")
@@ -247,9 +253,19 @@ def real_curve(curve: Curve, x: Array) -> Array:
     return curve(x.astype(np.float32, copy=False)).astype(x.dtype, copy=False)
 
 
-def hard_swish(_: None, x: Array) -> Array:
+def hard_swish(x: Array) -> Array:
     """``x * clamp(x + 3, 0, 6) / 6`` of float32[...]."""
     return x * np.clip(x + np.float32(3), np.float32(0), np.float32(6)) / np.float32(6)
+
+
+def hard_swish_in_sixths(x: Array) -> Array:
+    """The builtin kernel's: ``x * (1 / 6) * clamp(x + 3, 0, 6)``, multiplied by a sixth first in vectors of 4 along memory, else last."""
+    sixth = np.float32(1) / np.float32(6)
+
+    def clamped(x: Array) -> Array:
+        return np.clip(x + np.float32(3), np.float32(0), np.float32(6))
+
+    return along_memory(VectorLoop(4, lambda x: x * sixth * clamped(x), lambda x: x * clamped(x) * sixth), x)
 
 
 def hard_swish_quantized(p: HardSwishParams, x: Array) -> Array:

@@ -110,7 +110,7 @@ def prepare(node: Node) -> Step:
         require_rank(node, operand, 2, 5)
     shape = infer_shape(node, x, y, adj_x, adj_y)
     if y.dtype == "float32":
-        return Step(real, FloatParams(adj_x, adj_y), (shape,))
+        return Step(real_in_turn if node.arithmetic == "builtin" else real, FloatParams(adj_x, adj_y), (shape,))
     if x.dtype != "float32":
         return Step(integer, prepare_integer(node), (shape,))
     packed = None if y.constant is None else pack_columns(y.constant, adj_y, 0, np.dtype(np.int8))
@@ -171,6 +171,17 @@ def real(p: FloatParams, x: Array, y: Array) -> Array:
     """float32 times float32."""
     product: Array = np.matmul(x.swapaxes(-1, -2) if p.adj_x else x, y.swapaxes(-1, -2) if p.adj_y else y)
     return product
+
+
+def real_in_turn(p: FloatParams, x: Array, y: Array) -> Array:
+    """The same, each sum taken in the order of the depth, as the builtin and the reference kernels do."""
+    x, y = x if p.adj_x else x.swapaxes(-1, -2), y.swapaxes(-1, -2) if p.adj_y else y
+    columns, rows = np.ascontiguousarray(x)[..., np.newaxis], np.ascontiguousarray(y)[..., np.newaxis, :]
+    total = np.zeros((*np.broadcast_shapes(x.shape[:-2], y.shape[:-2]), x.shape[-1], y.shape[-1]), np.float32)
+    product = np.empty_like(total)
+    for k in range(x.shape[-2]):
+        total += np.multiply(columns[..., k, :, :], rows[..., k, :, :], out=product)
+    return total
 
 
 def hybrid(p: HybridParams, x: Array, y: Array) -> Array:

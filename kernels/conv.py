@@ -10,9 +10,12 @@ integer filter is dynamic range (see ``hybrid``): where the filter has different
 asymmetrically, else symmetrically. XNNPACK takes no narrow filters (see ``delegated_weights``), and quantizes each pixel by itself where
 the windows are pixels.
 
-The kernel lays the windows of a tile of outputs side by side, so that the tile is one matrix product.
+The kernel lays the windows of a tile of outputs side by side, so that the tile is one matrix product. The builtin kernels' float32 sums
+are taken in their order (see ``float_products``): that of the thread pool that they have where nobody asks for another number of threads,
+or, with dilation or a filter that is computed at run time, of one thread; with groups, in turn. XNNPACK's and the reference kernels' are
+not; there sums are taken as NumPy does.
 
-Source (TensorFlow Lite 2.21): tflite/kernels/conv.cc, kernels/internal/reference/conv.h#Conv, #HybridConvPerChannel,
+Source (TensorFlow Lite 2.21): tflite/kernels/conv.cc#EvalFloat, kernels/internal/reference/conv.h#Conv, #HybridConvPerChannel,
 kernels/internal/reference/integer_ops/conv.h#ConvPerChannel.
 """
 
@@ -30,6 +33,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
 from qcore.kernels.delegated_weights import takes_weights
+from qcore.kernels.float_products import Product, contraction, matrix_product, sums_in_turn
 from qcore.kernels.hybrid import DynamicRange, channels_first, dynamic_range, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
@@ -93,6 +97,29 @@ class RealParams:
 
     geometry: Geometry
     finish: RealOutput
+
+
+@dataclass(frozen=True)
+class OrderedParams:
+    """A convolution of floats whose sums are taken in an order.
+
+    filter_size: height and width, with the taps that only ever meet padding: these count, too.
+    """
+
+    geometry: Geometry
+    filter_size: tuple[int, int]
+    product: Product
+    finish: RealOutput
+
+    @property
+    def depth(self) -> int:
+        """Of the sums."""
+        return math.prod(self.filter_size) * self.geometry.depth
+
+    @property
+    def tile_positions(self) -> int:
+        """How many outputs of all channels make a tile."""
+        return TILE // (self.depth * self.geometry.groups + self.geometry.output[3])
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +190,27 @@ def prepare(node: Node) -> Step:
         return Step(convolve_quantized, prepare_quantized(node, shapes, delegated), (shapes.output,), scratch)
     if filter.dtype != "float32":
         return prepare_hybrid(node, shapes, delegated)
+    if node.arithmetic == "builtin":
+        return prepare_ordered(node, shapes)
     return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+
+
+def prepare_ordered(node: Node, shapes: Geometry) -> Step:
+    """A convolution of floats by the builtin kernels."""
+    input, filter = node.input(0), node.input(1)
+    _, height, width, depth = filter.shape
+    rows, channels = math.prod(shapes.output[:3]), shapes.output[3] // shapes.groups
+    along = shapes.height, shapes.width
+    if shapes.groups > 1:
+        product = sums_in_turn(rows, channels, height * width * depth)
+    elif filter.constant is None or any(w.dilation > 1 for w in along):
+        product = matrix_product(rows, channels, height * width * depth)
+    else:
+        pixels = height == width == 1 and all(w.stride == 1 for w in along)
+        one_window = (height, width) == input.shape[1:3] and all(w.output == 1 and w.pad_before == 0 for w in along)
+        product = contraction(rows, channels, height * width * depth, gathered=not (pixels or one_window))
+    params = OrderedParams(shapes, (height, width), product, real_output(node))
+    return Step(convolve_in_order, params, (shapes.output,), scratch_bytes(shapes, input, filter, params.tile_positions))
 
 
 def prepare_quantized(node: Node, shapes: Geometry, delegated: bool) -> QuantizedParams:
@@ -203,9 +250,12 @@ def prepare_hybrid(node: Node, shapes: Geometry, delegated: bool) -> Step:
     return Step(kernel, params, (output,), scratch_bytes(shapes, input, filter))
 
 
-def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand) -> int:
-    """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, windows and sums."""
-    images, rows, columns = tile_size(shapes.output[0], shapes.height, shapes.width, shapes.tile_positions)
+def scratch_bytes(shapes: Geometry, input: Operand, filter: Operand, positions: int | None = None) -> int:
+    """Bytes of temporaries: a filter packed at run time, the quantized input, and a tile's inputs, windows and sums.
+
+    positions: of a tile, where it is not that of the shapes.
+    """
+    images, rows, columns = tile_size(shapes.output[0], shapes.height, shapes.width, positions or shapes.tile_positions)
     inputs = images * span(shapes.height.part(0, rows)) * span(shapes.width.part(0, columns)) * input.shape[3]
     outputs = images * rows * columns
     tile = 8 * inputs + outputs * (8 * shapes.window_size + 32 * shapes.output[3])
@@ -217,7 +267,9 @@ def pack_codes(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype
     return pack(shapes.matrix(codes(filter, input)), zero_point, greatest_magnitude(input))
 
 
-def tiles_of_windows(p: Geometry, x: Array, padding: Array | int, dtype: np.dtype[Any]) -> Iterator[tuple[Tile, Array]]:
+def tiles_of_windows(
+    p: Geometry, x: Array, padding: Array | int, dtype: np.dtype[Any], positions: int | None = None
+) -> Iterator[tuple[Tile, Array]]:
     """For each tile of outputs, its windows as [groups, outputs, depth of a window].
 
     Args:
@@ -225,8 +277,9 @@ def tiles_of_windows(p: Geometry, x: Array, padding: Array | int, dtype: np.dtyp
         x: [batch, height, width, channels].
         padding: value that stands for real zero, or one for each image: [batch, 1, 1, 1].
         dtype: float type of the windows.
+        positions: of a tile, where it is not that of the shapes.
     """
-    for tile in tiles(len(x), p.height, p.width, p.tile_positions):
+    for tile in tiles(len(x), p.height, p.width, positions or p.tile_positions):
         rows, columns = tile.rows, tile.columns
         inputs = region(x, tile, padding, dtype)
         inputs = inputs.reshape(*inputs.shape[:3], p.groups, p.depth)
@@ -248,6 +301,19 @@ def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = N
     for tile, windows in tiles_of_windows(p.geometry, x, 0, x.dtype):
         total = channels_last(np.matmul(windows, matrix), output[tile.place])
         output[tile.place] = p.finish(total, bias)
+    return output
+
+
+def convolve_in_order(p: OrderedParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
+    """As ``convolve_real``, with sums in the order of ``p.product``."""
+    g, output = p.geometry, np.empty(p.geometry.output, np.float32)
+    matrix = filter.reshape(g.groups, -1, p.depth)
+    for tile, used in tiles_of_windows(g, x, 0, x.dtype, p.tile_positions):
+        windows = np.zeros((*used.shape[:2], *p.filter_size, g.depth), np.float32)
+        windows[(..., *g.taps, slice(None))] = used.reshape(*used.shape[:2], g.height.size, g.width.size, g.depth)
+        first = int(np.ravel_multi_index([along.start for along in tile.place], g.output[:3]))
+        products = [p.product(rows.reshape(-1, p.depth), of_group, first) for rows, of_group in zip(windows, matrix, strict=True)]
+        output[tile.place] = p.finish(channels_last(np.stack(products), output[tile.place]), bias)
     return output
 
 

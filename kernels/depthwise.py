@@ -9,10 +9,12 @@ Input and output are NHWC, the filter 1HWC. Padding stands for real zero. Intege
 vectors for int8, and as the reference ones for uint8. A float32 input with an int8 filter is dynamic range: each image is quantized
 asymmetrically (see ``hybrid``). XNNPACK takes neither that nor an int4 filter (see ``delegated_weights``).
 
-The kernel adds up the filter's taps, each the product of a shifted view of the input with one row of weights. Sums of integers are
-taken in floats that hold them exactly (see ``products``).
+The kernel adds up the filter's taps, each the product of a shifted view of the input with one row of weights; tap after tap in float32,
+as both the builtin and the reference kernels do, but these add the bias last and those begin with it. Sums of integers are taken in
+floats that hold them exactly (see ``products``).
 
-Source (TensorFlow Lite 2.21): tflite/kernels/depthwise_conv.cc, kernels/internal/reference/depthwiseconv_float.h,
+Source (TensorFlow Lite 2.21): tflite/kernels/depthwise_conv.cc,
+kernels/internal/optimized/depthwiseconv_float.h#DepthwiseConvImpl, kernels/internal/reference/depthwiseconv_float.h,
 kernels/internal/reference/depthwiseconv_uint8.h, kernels/internal/reference/integer_ops/depthwise_conv.h#DepthwiseConvPerChannel,
 #DepthwiseConvHybridPerChannel.
 """
@@ -80,10 +82,14 @@ class Geometry:
 
 @dataclass(frozen=True)
 class RealParams:
-    """A depthwise convolution of floats."""
+    """A depthwise convolution of floats.
+
+    from_bias: the bias is the first term of the sums, not the last.
+    """
 
     geometry: Geometry
     finish: RealOutput
+    from_bias: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +159,7 @@ def prepare(node: Node) -> Step:
         return Step(convolve_quantized, prepare_quantized(node, shapes), (shapes.output,), scratch)
     if filter.dtype != "float32":
         return Step(convolve_hybrid, prepare_hybrid(node, shapes), (shapes.output,), scratch)
-    return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+    return Step(convolve_real, RealParams(shapes, real_output(node), node.arithmetic == "builtin"), (shapes.output,), scratch)
 
 
 def prepare_quantized(node: Node, shapes: Geometry) -> QuantizedParams:
@@ -211,14 +217,15 @@ def exact_taps(shapes: Geometry, filter: Array, zero_point: int, input: np.dtype
     return taps.astype(exact_type(greatest * int(np.abs(taps).sum(axis=(0, 1), dtype=np.int64).max())))
 
 
-def tap_sums(p: Geometry, x: Array, zero_point: Array | int, taps: Array) -> Iterator[tuple[Tile, Array]]:
-    """For each tile of outputs, the sums of (input - zero_point) * taps, in the taps' type.
+def tap_sums(p: Geometry, x: Array, zero_point: Array | int, taps: Array, first: Array | int = 0) -> Iterator[tuple[Tile, Array]]:
+    """For each tile of outputs, the sums of (input - zero_point) * taps, in the taps' type, row by row of the filter.
 
     Args:
         p: shapes.
         x: [batch, height, width, channels].
         zero_point: of x, or one for each image: [batch, 1, 1, 1].
         taps: float32 or float64[height, width, outputs].
+        first: what sums begin with, [outputs].
     """
     for tile in tiles(len(x), p.height, p.width, p.tile_positions):
         rows, columns = tile.rows, tile.columns
@@ -227,7 +234,7 @@ def tap_sums(p: Geometry, x: Array, zero_point: Array | int, taps: Array) -> Ite
             inputs = inputs - (zero_point if isinstance(zero_point, int) else zero_point[tile.place[0]].astype(taps.dtype))
         if p.multiplier > 1:
             inputs = inputs.repeat(p.multiplier, axis=3)
-        total = np.zeros((len(inputs), rows.output, columns.output, taps.shape[2]), taps.dtype)
+        total = np.full((len(inputs), rows.output, columns.output, taps.shape[2]), first, taps.dtype)
         product = np.empty_like(total)
         for ky in range(rows.size):
             top = ky * rows.dilation
@@ -242,8 +249,9 @@ def tap_sums(p: Geometry, x: Array, zero_point: Array | int, taps: Array) -> Ite
 def convolve_real(p: RealParams, x: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels] with float32[1, height, width, outputs], plus float32[outputs]."""
     output = np.empty(p.geometry.output, np.float32)
-    for tile, total in tap_sums(p.geometry, x, 0, filter[(0, *p.geometry.taps)]):
-        output[tile.place] = p.finish(total, bias)
+    first, last = (bias.reshape(-1), None) if p.from_bias and bias is not None else (0, bias)
+    for tile, total in tap_sums(p.geometry, x, 0, filter[(0, *p.geometry.taps)], first):
+        output[tile.place] = p.finish(total, last)
     return output
 
 

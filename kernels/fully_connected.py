@@ -9,7 +9,8 @@ dense one that it stands for; its sums are requantized as those of convolutions 
 range (see ``hybrid``); with a blockwise filter it is always quantized asymmetrically.
 
 The builtin kernels sum in int32 but for int16 with an int64 bias, which they leave to the reference ones, and round by (16); where the
-filter has one scale they take its product with the input's in float32. XNNPACK takes symmetric filters (see ``delegated_weights``), and
+filter has one scale they take its product with the input's in float32. Float32 sums they take in an order of their own (see
+``float_products``), as qcore does for them, but for sparse filters. XNNPACK takes symmetric filters (see ``delegated_weights``), and
 requantizes by (19).
 
 Source (TensorFlow Lite 2.21): tflite/kernels/fully_connected.cc, kernels/internal/reference/fully_connected.h,
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from qcore.kernels.common import float32_activation_range, parameters, quantized_activation_range, require_rank
 from qcore.kernels.delegate import is_static
 from qcore.kernels.delegated_weights import FUSED, float32_factor, takes_blocks, takes_weights
+from qcore.kernels.float_products import Product, matrix_product
 from qcore.kernels.hybrid import DynamicRange, block_scale, cut_to_bfloat16, dequantize_blocks, dynamic_range
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Blocks, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import PackedFilter, greatest_magnitude, pack
@@ -71,9 +73,13 @@ class Rows:
 
 @dataclass(frozen=True)
 class FloatParams:
-    """Shapes, and what follows the products."""
+    """Shapes, and what follows the products.
+
+    product: by which they are summed in order; None where NumPy takes its own.
+    """
 
     rows: Rows
+    product: Product | None
     output: RealOutput
 
 
@@ -138,13 +144,20 @@ def prepare(node: Node) -> Step:
     if rows.depth == 0:
         return Step(zeros, (rows.shape, node.output.storage), (rows.shape,))
     if filter.dtype == "float32":
-        return Step(real, FloatParams(rows, real_output(node)), (rows.shape,))
+        return Step(real, prepare_real(node, rows), (rows.shape,))
     if input.dtype == "float32" and filter.blocks is not None:
         return Step(blockwise, prepare_blockwise(node, rows, filter.blocks), (rows.shape,))
     delegated = not filter.sparse and takes_weights(node, input, filter, bias, 0)
     if input.dtype == "float32":
         return Step(hybrid, prepare_hybrid(node, rows, delegated), (rows.shape,))
     return Step(integer, prepare_integer(node, rows, delegated), (rows.shape,))
+
+
+def prepare_real(node: Node, rows: Rows) -> FloatParams:
+    """Floats: here the order of sums is chosen."""
+    filter = node.input(1)
+    ordered = node.arithmetic == "builtin" and not filter.sparse and 0 not in rows.shape
+    return FloatParams(rows, matrix_product(rows.count, *filter.shape) if ordered else None, real_output(node))
 
 
 def require_types(node: Node, input: Operand, filter: Operand, bias: Operand | None) -> None:
@@ -251,7 +264,9 @@ def zeros(p: tuple[Shape, np.dtype[Any]], *inputs: Array | None) -> Array:
 
 def real(p: FloatParams, input: Array, filter: Array, bias: Array | None = None) -> Array:
     """float32[..., depth] times float32[units, depth], plus float32[units]."""
-    return p.output(p.rows.of(input) @ filter.T, bias).reshape(p.rows.shape)
+    x = p.rows.of(input)
+    sums = x @ filter.T if p.product is None else p.product(x, filter)
+    return p.output(sums, bias).reshape(p.rows.shape)
 
 
 def hybrid(p: HybridParams, input: Array, filter: Array, bias: Array | None = None) -> Array:

@@ -1,7 +1,8 @@
 """MEAN and SUM: the average or the sum of all values along some axes.
 
 Sums of quantized values are int32 and wrap; sums for a mean of int32 are int64. A mean of integers that are not quantized is
-truncated towards zero. Floats are added one after the other in the input's order, in float32.
+truncated towards zero. Floats are added one after the other in the input's order, in float32; those of a builtin MEAN over the last
+axes in vectors.
 
 A quantized mean folds its division into the requantization, so that one serves both: equation (25) of docs/quantization.md. Its two
 roundings show: the mean of codes 0, 0, 0, 1 is 1, by way of 1/4 = 1/2 / 2.
@@ -25,12 +26,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from qcore.kernels.common import integers
 from qcore.kernels.delegate import EIGHT_BITS, delegated, is_static, scale_ratio
+from qcore.kernels.float_products import sums_along_memory
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Step
 from qcore.kernels.reduce import QUANTIZED, TYPES, Reduction, output_scale, prepare_fold, reduction, rows
 from qcore.numerics.casting import float_to_int32
@@ -76,12 +77,26 @@ class Float32Sum:
         return float_to_int32(round_half_away(sums.astype(np.float32) * self.scale + self.bias))
 
 
+@dataclass(frozen=True)
+class Float32Codes:
+    """Codes from sums of codes, all zero points in the offset; see ``affine_codes``."""
+
+    factor: np.float32
+    offset: np.float32
+    dtype: str
+
+    def __call__(self, sums: Array) -> Array:
+        """The sums' codes."""
+        return affine_codes(sums, self.factor, self.offset, self.dtype)
+
+
 def prepare_mean(node: Node) -> Step:
     """MEAN."""
     input, output = node.input(0), node.output
     what = reduction(node)
     if input.dtype not in QUANTIZED:
-        return Step(mean_float if input.dtype == "float32" else mean_integer, what, (what.output,))
+        kernel = mean_integer if input.dtype != "float32" else mean_of_rows if takes_rows(node, what) else mean_float
+        return Step(kernel, what, (what.output,))
     multiplier, shift = quantize_multiplier(input.scale / output_scale(node))
     if what.count == 0:
         return prepare_quantized(node, what, 0, DoubleRounding(multiplier, shift), output.zero_point)
@@ -129,7 +144,7 @@ def prepare_float32(node: Node, what: Reduction, factor: np.float32) -> Step:
     """XNNPACK's sum or mean; factor: from a sum of codes to output steps."""
     input, output = node.input(0), node.output
     zero_points = np.float32(what.count) * np.float32(input.zero_point) * factor
-    codes = partial(affine_codes, factor=factor, offset=np.float32(output.zero_point) - zero_points, dtype=output.dtype)
+    codes = Float32Codes(factor, np.float32(output.zero_point) - zero_points, output.dtype)
     return prepare_quantized(node, what, 0, codes, 0)
 
 
@@ -155,6 +170,12 @@ def prepare_mean_of_images(node: Node, what: Reduction) -> Step:
     return prepare_quantized(node, what, 0, channels, output.zero_point - moved)
 
 
+def takes_rows(node: Node, what: Reduction) -> bool:
+    """The builtin kernel takes floats as a matrix: what is reduced follows in memory on what is kept; axes of size 1 do not matter."""
+    reduced = [axis in what.axes for axis, size in enumerate(node.input(0).shape) if size != 1]
+    return node.arithmetic == "builtin" and what.count > 0 and not all(reduced) and any(reduced) and reduced == sorted(reduced)
+
+
 def sum_float(what: Reduction, x: Array, _axis: Array) -> Array:
     """Sum of float32[...], one value after the other.
 
@@ -169,6 +190,11 @@ def sum_float(what: Reduction, x: Array, _axis: Array) -> Array:
 def mean_float(what: Reduction, x: Array, _axis: Array) -> Array:
     """Mean of float32[...]; NaN where there are no values."""
     return sum_float(what, x, _axis) / np.float32(what.count)
+
+
+def mean_of_rows(what: Reduction, x: Array, _axis: Array) -> Array:
+    """The same of values that follow one another in memory, added up in vectors (see ``float_products``)."""
+    return (sums_along_memory(x.reshape(-1, what.count)) / np.float32(what.count)).reshape(what.output)
 
 
 def mean_integer(what: Reduction, x: Array, _axis: Array) -> Array:

@@ -118,6 +118,15 @@ def window_sums(x: Array, p: Params) -> Array:
     return reduce_windows(reduce_windows(x, 2, p.width, np.add, 0), 1, p.height, np.add, 0)
 
 
+def sums_in_turn(x: Array, p: Params) -> Array:
+    """Sum of each window of floats, row by row and each row from left to right."""
+    sums = np.zeros((len(x), p.height.output, p.width.output, x.shape[3]), x.dtype)
+    for _, rows, input_rows in p.height.taps():
+        for _, columns, input_columns in p.width.taps():
+            sums[:, rows, columns] += x[:, input_rows, input_columns]
+    return sums
+
+
 def window_counts(p: Params) -> Array:
     """int32[height, width, 1]: how many inputs each window covers."""
     return np.multiply.outer(p.height.counts(), p.width.counts())[..., np.newaxis]
@@ -140,7 +149,7 @@ def average_quantized(p: Params, x: Array) -> Array:
 
 def average_float(p: Params, x: Array) -> Array:
     """Average of float32[batch, height, width, channels]."""
-    average = window_sums(x, p) / window_counts(p).astype(np.float32)
+    average = sums_in_turn(x, p) / window_counts(p).astype(np.float32)
     return average.clip(np.float32(p.activation_min), np.float32(p.activation_max))
 
 
@@ -154,7 +163,7 @@ def maximum(p: Params, x: Array) -> Array:
 
 def l2_float(p: Params, x: Array) -> Array:
     """Root of the mean square of float32[batch, height, width, channels]."""
-    root: Array = np.sqrt(window_sums(x * x, p) / window_counts(p).astype(np.float32))
+    root: Array = np.sqrt(sums_in_turn(x * x, p) / window_counts(p).astype(np.float32))
     return root.clip(np.float32(p.activation_min), np.float32(p.activation_max))
 
 

@@ -8,8 +8,9 @@ requantize the sum once (see ``weighted``); the builtin kernels do so in vectors
 an int8 filter is dynamic range: each image is quantized asymmetrically (see ``hybrid``). XNNPACK takes constant shapes, and with SAME
 padding no strides above the filter's size (see ``delegated_weights``).
 
-The kernel multiplies a tile of inputs by the whole filter in one matrix product, and adds the result, tap by tap, to where it belongs.
-Sums of integers are taken in floats that hold them exactly (see ``products``).
+The kernel multiplies a tile of inputs by the whole filter in one matrix product, and adds the result, tap by tap, to where it belongs;
+from the last tap to the first, which takes the inputs in the order of memory, as the builtin kernels do, whose float32 products are in
+order (see ``float_products``). Sums of integers are taken in floats that hold them exactly (see ``products``).
 
 Source (TensorFlow Lite 2.21): tflite/kernels/transpose_conv.cc, kernels/internal/reference/transpose_conv.h#TransposeConv,
 #HybridTransposeConv, kernels/internal/reference/integer_ops/transpose_conv.h.
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from qcore.kernels.common import Window, integers, require_rank, window
 from qcore.kernels.delegate import is_static
 from qcore.kernels.delegated_weights import takes_weights
+from qcore.kernels.float_products import Product, matrix_product
 from qcore.kernels.hybrid import DynamicRange, dynamic_range
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
 from qcore.kernels.products import as_integers, exact_type, greatest_magnitude
@@ -77,9 +79,13 @@ class Geometry:
 
 @dataclass(frozen=True)
 class RealParams:
-    """A transposed convolution of floats."""
+    """A transposed convolution of floats.
+
+    product: of one image and the filter, with sums in order; None where NumPy takes its own.
+    """
 
     geometry: Geometry
+    product: Product | None
     finish: RealOutput
 
 
@@ -147,7 +153,9 @@ def prepare(node: Node) -> Step:
         return Step(convolve_quantized, prepare_quantized(node, shapes, delegated), (shapes.output,), scratch)
     if filter.dtype != "float32":
         return Step(convolve_hybrid, prepare_hybrid(node, shapes, delegated), (shapes.output,), scratch)
-    return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
+    ordered = node.arithmetic == "builtin" and 0 not in input.shape
+    product = matrix_product(math.prod(input.shape[1:3]), shapes.products, input.shape[3]) if ordered else None
+    return Step(convolve_real, RealParams(shapes, product, real_output(node)), (shapes.output,), scratch)
 
 
 def takes(node: Node, shapes: Geometry) -> bool:
@@ -206,22 +214,32 @@ def exact_matrix(filter: Array, zero_point: int, input: np.dtype[np.generic]) ->
     return np.ascontiguousarray(filter_matrix(values), dtype)
 
 
-def tap_sums(p: Geometry, x: Array, matrix: Array) -> Array:
-    """The sums [batch, height, width, outputs], in the matrix's type; x: [batch, height, width, channels] of that type."""
+def tap_sums(p: Geometry, x: Array, matrix: Array, product: Product | None = None) -> Array:
+    """The sums [batch, height, width, outputs], in the matrix's type: of products with the inputs in the order of memory.
+
+    Args:
+        p: shapes.
+        x: [batch, height, width, channels] of the matrix's type.
+        matrix: [channels, height * width * outputs].
+        product: of one image and the matrix, where it is not NumPy's.
+    """
     total = np.zeros(p.output, matrix.dtype)
     for tile in tiles(len(x), p.height, p.width, p.tile_positions):
         inputs = x[tile.place]
-        products = (inputs.reshape(-1, x.shape[3]) @ matrix).reshape(*inputs.shape[:3], p.height.size, p.width.size, p.output[3])
+        rows = inputs.reshape(len(inputs), -1, x.shape[3])
+        first = tile.place[1].start * x.shape[2] + tile.place[2].start
+        products = rows @ matrix if product is None else np.stack([product(image, matrix.T, first) for image in rows])
+        products = products.reshape(*inputs.shape[:3], p.height.size, p.width.size, p.output[3])
         sums = total[tile.place[0]]
-        for ky, from_rows, to_rows in tile.rows.taps():
-            for kx, from_columns, to_columns in tile.columns.taps():
+        for ky, from_rows, to_rows in reversed([*tile.rows.taps()]):
+            for kx, from_columns, to_columns in reversed([*tile.columns.taps()]):
                 sums[:, to_rows, to_columns] += products[:, from_rows, from_columns, ky, kx]
     return total
 
 
 def convolve_real(p: RealParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:
     """float32[batch, height, width, channels] with float32[outputs, height, width, channels], plus float32[outputs]."""
-    return p.finish(tap_sums(p.geometry, x, filter_matrix(filter)), bias)
+    return p.finish(tap_sums(p.geometry, x, filter_matrix(filter), p.product), bias)
 
 
 def convolve_quantized(p: QuantizedParams, shape: Array, filter: Array, x: Array, bias: Array | None = None) -> Array:

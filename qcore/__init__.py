@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from qcore.errors import InputError, InternalError, ModelError, QCoreError, QuantizationError, UnsupportedError
 
 if TYPE_CHECKING:
+    from qcore.analysis import Comparison, compare
+    from qcore.analysis.evaluation import evaluate
     from qcore.calibration import Statistics, calibrate
+    from qcore.keras import from_keras
     from qcore.model import Model
     from qcore.numerics import (
         QuantizedTensor,
@@ -45,12 +48,17 @@ _HOMES = {
     "quantize_model": "qcore.quantizer",
     "Statistics": "qcore.calibration",
     "calibrate": "qcore.calibration",
+    "Comparison": "qcore.analysis",
+    "compare": "qcore.analysis",
+    "evaluate": "qcore.analysis.evaluation",
+    "from_keras": "qcore.keras",
     "Interpreter": "qcore.runtime.interpreter",
     "load": "qcore.schema",
     "save": "qcore.schema",
 }
 
 __all__ = [
+    "Comparison",
     "InputError",
     "InternalError",
     "Interpreter",
@@ -66,8 +74,11 @@ __all__ = [
     "UnsupportedError",
     "calibrate",
     "choose_params",
+    "compare",
     "dequantize",
+    "evaluate",
     "fake_quantize",
+    "from_keras",
     "load",
     "quantize",
     "quantize_model",

@@ -93,11 +93,15 @@ class Tensor:
 
 @dataclass(eq=False)
 class OperatorCode:
-    """What an operator computes: a builtin's schema name ("CONV_2D"), or "CUSTOM" with a custom_code; and its version."""
+    """What an operator computes: a builtin's schema name ("CONV_2D"), or "CUSTOM" with a custom_code; and its version.
+
+    in_old_field: read from a file from before 2020, which has the number in the field ``deprecated_builtin_code`` alone.
+    """
 
     name: str
     version: int = 1
     custom_code: str | None = None
+    in_old_field: bool = False
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,26 +33,35 @@ def load(source: str | os.PathLike[str] | bytes | bytearray | memoryview | Binar
 def save(model: Model, path: str | os.PathLike[str]) -> None:
     """Writes a model to a file, whole or not at all.
 
-    The bytes go to a new file in the same folder, which takes the place of ``path`` once they are all on the disk.
-
     Raises:
         ModelError: the model is inconsistent; no file is touched.
         InputError: the file cannot be written; what was there before still is.
     """
     parts = file_parts(model)
     try:
-        target = Path(path).resolve()
-        temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
-        try:
-            with temporary.open("xb") as file:
-                file.writelines(parts)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"save: cannot write {os.fspath(path)!r}: {error}") from error
+        write_whole(path, parts)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"save: cannot write {str(path)!r}: {error}") from error
+
+
+def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
+    """Writes a file, whole or not at all.
+
+    The bytes go to a new file in the same folder, which takes the place of ``path`` once they are all on the disk.
+
+    Raises:
+        OSError, ValueError, TypeError, RuntimeError: it cannot be written, or the path is none; what was there before still is.
+    """
+    target = Path(path).resolve()
+    temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _contents(source: str | os.PathLike[str] | BinaryIO) -> bytes:

@@ -90,8 +90,9 @@ def verify(data: bytes | bytearray | memoryview) -> None:
 def _operator_code(code: Table) -> OperatorCode:
     """Codes up to 127 may stand in either field; the greater one counts (``GetBuiltinCode`` of schema_utils.cc)."""
     operators = ENUMS["BuiltinOperator"]
-    number = max(operators.numbers[code["builtin_code"]], code["deprecated_builtin_code"])
-    return OperatorCode(operators.names[number], code["version"], code["custom_code"])
+    number = operators.numbers[code["builtin_code"]]
+    old = code["deprecated_builtin_code"]
+    return OperatorCode(operators.names[max(number, old)], code["version"], code["custom_code"], in_old_field=old > number)
 
 
 def _buffer(buffer: Table, appendix: _Appendix, where: str) -> Buffer:

@@ -28,8 +28,6 @@ from qcore.schema.check import check
 
 SHARD = 16
 """Samples that an executor is given at a time."""
-REMEMBERING = frozenset({"VAR_HANDLE", "HASHTABLE", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
-"""Operators that carry something from one invoke to the next, apart from variable tensors."""
 
 Numbered = tuple[int, Sample]
 
@@ -72,8 +70,8 @@ def calibrate(
         samples: an iterable of samples (a list, a generator, an array with samples along its first axis); a function that gives one; or a
             folder of ``.npy`` and ``.npz`` files. A sample is the array of a model with one input, a list of arrays in the order of the
             inputs, a mapping from input name (the signature's or the tensor's own) to array, or a pair of a signature's key and such a
-            mapping. Arrays are floats of any width where the input is float32, else of the input's own type; a first dimension of 1 may be
-            left out.
+            mapping. Arrays are floats of any width where the input is float32 or quantized, else of the input's own type; a first
+            dimension of 1 may be left out.
         method: how ``Statistics.range`` finds ranges: "minmax", "moving_average", "percentile", "entropy" or "mse".
         percentile: of method "percentile", over 50, at most 100.
         signature: key of the signature that samples go to which name none; without, the first subgraph.
@@ -98,7 +96,7 @@ def calibrate(
         raise InputError(f"calibrate: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
     if isinstance(first_sample, bool) or not isinstance(first_sample, int) or not 0 <= first_sample < 1 << 62:
         raise InputError(f"calibrate: first_sample is {first_sample!r}, expected a number of at least 0")
-    settings = Settings(arithmetic, memory_limit=memory_limit, loop_limit=loop_limit, custom_ops=custom_ops or {})
+    settings = Settings(arithmetic, memory_limit=memory_limit, loop_limit=loop_limit, custom_ops=custom_ops or {}, engine="fast")
     options = Options(method, percentile, signature, nan, settings)
     source = iterate(samples)
     with progress_bar(progress, len(source) if isinstance(source, Sized) else None) as advance:
@@ -165,14 +163,9 @@ class Run:
         self.statistics = Statistics(self.options.method, self.options.percentile)
         self.feeder = Feeder(self.model, self.options.signature, self.options.nan)
         self.tensors = [{i: t for i, t in enumerate(graph.tensors) if is_calibrated(t)} for graph in self.model.subgraphs]
-        self.remembers = any(op.code.name in REMEMBERING for graph in self.model.subgraphs for op in graph.operators)
         self.plans: dict[int, tuple[Plan, dict[int, int]]] = {}
         self.number = 0
-        self.session = self.new_session()
-
-    def new_session(self) -> Session:
-        """A session whose values go into the statistics."""
-        return Session(self.model, self.options.settings, self.observe)
+        self.session = Session(self.model, self.options.settings, self.observe)
 
     def observe(self, subgraph: int, values: Mapping[int, Array]) -> None:
         """Take up values that the present sample led to."""
@@ -204,16 +197,8 @@ class Run:
 
     def invoke(self, feed: Feed) -> None:
         """Run the model from a clean state."""
-        if self.remembers:
-            self.session = self.new_session()
-        self.session.reset_variables()
-        executor = self.session.executor(feed.subgraph)
-        for index, value in feed.values.items():
-            executor.resize(index, value.shape)
-        executor.allocate()
-        for index, value in feed.values.items():
-            executor.write(index, value)
-        executor.invoke()
+        self.session.restart()
+        self.session.call(feed.subgraph, [feed.values[i] for i in self.model.subgraphs[feed.subgraph].inputs])
 
 
 def read_model(model: Model | str | os.PathLike[str] | bytes) -> Model:
@@ -229,8 +214,8 @@ def read_model(model: Model | str | os.PathLike[str] | bytes) -> Model:
 
 
 @contextmanager
-def progress_bar(shown: bool, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress_bar(shown: bool, total: int | None, work: str = "calibrating") -> Iterator[Callable[[int], None]]:
     """A bar on standard error, and the function that moves it on by so many samples."""
     with Progress(console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("calibrating", total=total)
+        task = bar.add_task(work, total=total)
         yield lambda count: bar.advance(task, count)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from qcore.kernels.fast.bin_counts import count_bins
+
 BINS = 4096
 HALF = BINS // 2
 SMALLEST_EXPONENT = -100
 """Of a histogram of nothing but zeros; so small that the width of its bins makes no difference to anyone."""
 LARGEST_EXPONENT = 128
 """The magnitude of every float32 is below 2**128."""
-CHUNK = 1 << 16
-"""Values taken at a time, so that temporaries stay in the cache."""
 
 
 @dataclass(eq=False)
@@ -54,13 +54,7 @@ class Histogram:
         if reach:
             self.widen(max(self.exponent, math.frexp(reach)[1]))
         # A float32 product of a tiny value and a small factor would vanish, and with it the sign that tells bins HALF - 1 and HALF apart.
-        precision = np.float32 if self.exponent <= 11 else np.float64
-        bins_per_unit = precision(math.ldexp(HALF, -self.exponent))
-        for start in range(0, values.size, CHUNK):
-            scaled = np.multiply(values[start : start + CHUNK], bins_per_unit, dtype=precision)
-            bins = np.floor(scaled, out=scaled).astype(np.intp)
-            bins += HALF
-            self.counts += np.bincount(bins, minlength=BINS)
+        self.counts += count_bins(values, math.ldexp(HALF, -self.exponent), BINS, precise=self.exponent > 11)
 
     def widen(self, exponent: int) -> None:
         """Make the range that of a greater exponent, or leave it where it has that exponent already."""

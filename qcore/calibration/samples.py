@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from qcore.errors import InputError
+from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Array
 from qcore.model import Model, Tensor
 from qcore.numerics.dtypes import element_type
+from qcore.runtime.real_values import parameters, to_elements
 
 Sample = Any
 """An array, a list of arrays, a mapping from input name to array, or a pair of a signature's key and such a mapping."""
 Samples = Iterable[Sample] | Callable[[], Iterable[Sample]] | str | os.PathLike[str]
 
 NanPolicy = Literal["raise", "ignore"]
+
+LARGEST_ARCHIVE = 1 << 32
+"""Bytes that the arrays of an ``.npz`` file may take in memory."""
 
 
 def iterate(samples: Samples) -> Iterable[Sample]:
@@ -30,14 +35,46 @@ def iterate(samples: Samples) -> Iterable[Sample]:
             array) and ``.npz`` files (arrays by input name) are a sample each, in the order of their names.
 
     Raises:
-        InputError: none of these, or a folder that cannot be read.
+        InputError: none of these, a folder that cannot be read, or a function that fails. Where an iterable fails, drawing from what is
+            returned does.
     """
     if isinstance(samples, str | os.PathLike):
         return Folder(Path(samples))
-    found = samples() if callable(samples) else samples
+    try:
+        found = samples() if callable(samples) else samples
+    except QCoreError:
+        raise
+    except Exception as error:
+        raise InputError(f"samples: the function that gives them failed: {type(error).__name__}: {error}") from error
     if isinstance(found, Mapping) or not isinstance(found, Iterable) or (isinstance(found, np.ndarray) and found.ndim == 0):
         raise InputError(f"samples: got {type(found).__name__}, expected an iterable of samples; a single sample goes into a list")
-    return found
+    return Counted(found) if isinstance(found, Sized) else Drawn(found)
+
+
+class Drawn:
+    """What an iterable of the caller's gives; an InputError where it fails."""
+
+    def __init__(self, samples: Iterable[Sample]):
+        self.samples = samples
+
+    def __iter__(self) -> Iterator[Sample]:
+        count = 0
+        try:
+            for sample in self.samples:
+                yield sample
+                count += 1
+        except QCoreError:
+            raise
+        except Exception as error:
+            raise InputError(f"samples: drawing failed after {count}: {type(error).__name__}: {error}") from error
+
+
+class Counted(Drawn):
+    """The same of one that knows how many there are."""
+
+    def __len__(self) -> int:
+        assert isinstance(self.samples, Sized)
+        return len(self.samples)
 
 
 class Folder:
@@ -64,10 +101,17 @@ def read_sample(file: Path) -> Sample:
     """The sample in an array file. Arrays that ``np.savez`` was given without names go to the inputs in order.
 
     Raises:
-        InputError: it cannot be read, or is damaged.
+        InputError: it cannot be read, is damaged, or unpacks to more than LARGEST_ARCHIVE.
     """
     try:
+        if not file.is_file():
+            raise OSError("no regular file")
         with file.open("rb") as stream:
+            if zipfile.is_zipfile(stream):
+                size = sum(entry.file_size for entry in zipfile.ZipFile(stream).infolist())
+                if size > LARGEST_ARCHIVE:
+                    raise OSError(f"it unpacks to {size} bytes, at most {LARGEST_ARCHIVE} are read")
+            stream.seek(0)
             loaded = np.load(stream, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 return loaded
@@ -164,7 +208,7 @@ class Feeder:
                     f"{where}: {array.size - int(finite.sum())} values are NaN or infinite, the first, {array[place]}, at {place}; "
                     "nan='ignore' lets them through"
                 )
-        return array
+        return to_elements(tensor, array)
 
 
 def in_shape(where: str, tensor: Tensor, array: Array) -> Array:
@@ -180,8 +224,12 @@ def in_shape(where: str, tensor: Tensor, array: Array) -> Array:
 
 
 def in_type(where: str, tensor: Tensor, array: Array) -> Array:
-    """The array in the input's type: floats of another width are rounded, integers must keep their value."""
+    """The array in the input's type: floats of another width are rounded, integers must keep their value. Floats for a quantized input,
+    which are real values, are left.
+    """
     storage = element_type(tensor.dtype).storage
+    if array.dtype.kind == "f" and parameters(tensor) is not None:
+        return array
     if tensor.dtype == "string" and array.dtype.kind in "SUO":
         return array
     if storage is not None and array.dtype == storage:

@@ -38,6 +38,7 @@ from qcore.calibration.observers import Method, check_method
 from qcore.calibration.tensor_statistics import NEVER, TensorStatistics
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
+from qcore.schema.files import write_whole
 
 FORMAT, VERSION = "qcore calibration statistics", 1
 LARGEST_FILE = 1 << 30
@@ -159,15 +160,15 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def write_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file.
+    """Write a file, whole or not at all.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written; what was there before still is.
     """
     try:
-        Path(path).write_bytes(data)
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"statistics: cannot write {path!r}: {error}") from error
+        write_whole(path, [data])
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"statistics: cannot write {str(path)!r}: {error}") from error
 
 
 def _require(condition: bool, message: str) -> None:

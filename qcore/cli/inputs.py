@@ -64,14 +64,14 @@ def read_inputs(interpreter: Interpreter, files: list[str], image_range: tuple[f
 
 
 def fitted(array: Array, shape: tuple[int, ...]) -> Array:
-    """The array in the input's shape where only dimensions of size 1 are missing or too many, else as it is."""
-    squeezed = [n for n in array.shape if n != 1]
-    return array.reshape(shape) if squeezed == [n for n in shape if n != 1] else array
+    """The array in the input's shape where only dimensions of size 1 are missing or too many, or the input is one row; else as it is."""
+    given, wanted = ([n for n in dimensions if n != 1] for dimensions in (array.shape, shape))
+    return array.reshape(shape) if wanted in (given, [array.size]) else array
 
 
 def read_npz(path: Path, names: list[str]) -> dict[str, Array]:
     """Arrays by input name; an archive of one array needs no name where the model has one input."""
-    arrays: dict[str, Array] = _load(path)
+    arrays: dict[str, Array] = _load(path, archive=True)
     if len(arrays) == 1 and len(names) == 1:
         return {names[0]: next(iter(arrays.values()))}
     unknown = sorted(set(arrays) - set(names))
@@ -83,21 +83,26 @@ def read_npz(path: Path, names: list[str]) -> dict[str, Array]:
 def read_file(path: Path, tensor: Tensor, image_range: tuple[float, float]) -> Array:
     """The array of an .npy file, or an image's pixels as the input wants them."""
     if path.suffix.lower() == ".npy":
-        array: Array = _load(path)
+        array: Array = _load(path, archive=False)
         return array
     if path.suffix.lower() in IMAGES:
         return read_image(path, tensor, image_range)
     raise InputError(f"--input {path}: expected a file that ends in .npy, .npz or {', '.join(IMAGES)}")
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path, archive: bool) -> Any:
+    """The arrays of an archive by name, or the one array of an .npy file."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            content = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except OSError as error:
         raise InputError(f"--input {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # damaged archives raise errors of zipfile, zlib and more
         raise InputError(f"--input {path}: not an array file that can be read: {error}") from error
+    if isinstance(content, dict) != archive:
+        raise InputError(f"--input {path}: expected {'arrays by name' if archive else 'a single array'}, as the file's name says")
+    return content
 
 
 def read_image(path: Path, tensor: Tensor, image_range: tuple[float, float]) -> Array:

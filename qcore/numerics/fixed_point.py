@@ -293,11 +293,16 @@ class ReducedMultiplier(_FixedPoint):
 
     _max_shift = 14
 
+    @property
+    def reduced(self) -> NDArray[np.int64]:
+        """int64[1 or channels]: the multiplier to the nearest multiple of 2**16, over that."""
+        multiplier, _ = self._factors
+        return np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
-        multiplier, shift = self._factors
-        reduced = np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
-        return reduced, np.int64(1) << (14 - shift), 15 - shift
+        _, shift = self._factors
+        return self.reduced, np.int64(1) << (14 - shift), 15 - shift
 
 
 @dataclass(frozen=True, eq=False)

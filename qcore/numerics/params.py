@@ -182,6 +182,23 @@ def choose_params(
     return QuantParams(scale, zero_point, dtype, axis if low.ndim else None, narrow_range=narrow_range)
 
 
+def symmetric_params(reach: ArrayLike, dtype: str = "int8", axis: int | None = None) -> QuantParams:
+    """Parameters of a narrow range whose greatest code stands for a given magnitude; equation (4), but nothing is widened.
+
+    Args:
+        reach: float32[] or float32[channels], real units, not negative. A reach of 0 has a scale of 0.
+        dtype: a signed integer type.
+        axis: quantized_dimension of per-channel parameters.
+
+    Raises:
+        QuantizationError: a reach that is negative, NaN or infinite.
+
+    Source: tflite/tools/optimize/quantization_utils.cc#GetSymmetricQuantizationParams and #SymmetricPerChannelQuantization.
+    """
+    scale = np.atleast_1d(as_real(reach, np.float32)) / np.float32(quantized_type(dtype).quantized_max)
+    return QuantParams(scale, np.zeros(1, np.int64), dtype, axis, narrow_range=True)
+
+
 def quantized_type(dtype: str) -> ElementType:
     """The element type of that name.
 

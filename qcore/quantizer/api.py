@@ -10,9 +10,13 @@ from typing import Any, Literal, get_args
 from qcore.calibration import Statistics, calibrate
 from qcore.errors import InputError
 from qcore.model import Model
+from qcore.quantizer.ai_edge_specification import ACTIVATIONS
+from qcore.quantizer.ai_edge_static import quantize_static
+from qcore.quantizer.ai_edge_weights import quantize_weights_alone
 from qcore.quantizer.dynamic_range import quantize_dynamic_range
 from qcore.quantizer.float16 import quantize_float16
 from qcore.quantizer.graph import copy_model, finish
+from qcore.quantizer.graph_ranges import carries_ranges
 from qcore.quantizer.int8 import quantize_int8, simplify_interface
 from qcore.quantizer.int16x8 import quantize_int16x8
 from qcore.quantizer.io_types import set_io_types
@@ -23,20 +27,25 @@ from qcore.quantizer.weight_only import quantize_weight_only
 from qcore.schema.check import check
 
 Mode = Literal["float16", "dynamic_range", "int8", "int16x8", "weight_only"]
+Convention = Literal["tensorflow", "ai-edge"]
 
 _BLOCK = 32
 """Kernels take blocks of multiples of this."""
 
+_AI_EDGE_BLOCKS = (32, 64, 128, 256)
+
+_MIN_ELEMENTS = MappingProxyType({"tensorflow": Options().min_elements, "ai-edge": 0})
+
 _INTERFACES = MappingProxyType({"int8": ("float32", "int8", "uint8"), "int16x8": ("float32", "int16")})
 """Types of inputs and outputs, by the modes that have a choice."""
 
-_CALIBRATED = ("int8", "int16x8")
+CALIBRATED = ("int8", "int16x8")
 _WEIGHTS = ("dynamic_range", "weight_only")
-_MODES_OF = MappingProxyType(
+MODES_OF = MappingProxyType(
     {
-        "float_fallback": _CALIBRATED,
-        "per_channel": (*_CALIBRATED, *_WEIGHTS),
-        "per_channel_dense": (*_CALIBRATED, *_WEIGHTS),
+        "float_fallback": CALIBRATED,
+        "per_channel": (*CALIBRATED, *_WEIGHTS),
+        "per_channel_dense": (*CALIBRATED, *_WEIGHTS),
         "min_elements": _WEIGHTS,
         "weight_type": ("weight_only",),
         "block_size": ("weight_only",),
@@ -52,18 +61,19 @@ def quantize_model(
     mode: Mode = "int8",
     calibration: Any = None,
     *,
-    input_type: Literal["float32", "int8", "uint8", "int16"] = "float32",
-    output_type: Literal["float32", "int8", "uint8", "int16"] = "float32",
+    convention: Convention = "tensorflow",
+    input_type: Literal["float32", "int8", "uint8", "int16"] | None = None,
+    output_type: Literal["float32", "int8", "uint8", "int16"] | None = None,
     float_fallback: bool = True,
     per_channel: bool = True,
     per_channel_dense: bool = True,
-    min_elements: int = 1024,
+    min_elements: int | None = None,
     weight_type: Literal["int8", "int4"] = "int8",
     block_size: int | None = None,
     bias_type: Literal["int32", "int64"] = "int64",
     rules: Rules | Iterable[Rule] = (),
 ) -> Model:
-    """Quantize a float model as TensorFlow Lite's converter does.
+    """Quantize a float model as TensorFlow Lite's converter does, or as litert-quantizer.
 
     Args:
         model: any float model; it is not changed.
@@ -71,17 +81,25 @@ def quantize_model(
             activations, from calibrated ranges. "int16x8": int16 activations, int8 weights. "weight_only": integer weights,
             computation in float32.
         calibration: for "int8" and "int16x8": ``Statistics`` that ``qcore.calibrate`` gathered on this model, or samples to gather
-            them from. Other modes need none.
-        input_type: of the quantized model's real-valued inputs. "int8" has "float32", "int8" and "uint8", "int16x8" has "float32" and
-            "int16".
+            them from. None takes the ranges that the model's tensors carry, as those of TensorFlow's calibrator do. With "int8", fake
+            quantization in the graph, as training leaves it behind, always decides about the tensors that it stands on, and may be all
+            there is. Other modes need none.
+        convention: whose rules. "tensorflow": TensorFlow Lite's converter. "ai-edge": the recipes of litert-quantizer, formerly
+            ai-edge-quantizer; samples are then calibrated with method "moving_average". docs/conversion.md compares them.
+        input_type: of the quantized model's real-valued inputs; None is "float32", but with "ai-edge" the type of activations. "int8"
+            has "float32", "int8" and "uint8", "int16x8" has "float32" and "int16". An input that operators read in floating point stays
+            float32, with a warning that names it; with "ai-edge" it is dequantized for them.
         output_type: likewise, of its outputs.
-        float_fallback: operators that have no integer kernel compute in float32; otherwise they are refused, each by name.
+        float_fallback: operators that have no integer kernel compute in float32; otherwise they are refused, each by name, and so are
+            inputs and outputs that stay float32 against ``input_type`` and ``output_type``. Loops hand on float32 with it, without it
+            codes.
         per_channel: a scale for each output channel of weights, where kernels take that.
         per_channel_dense: so for FULLY_CONNECTED too.
-        min_elements: smaller weights stay float32 ("dynamic_range" and "weight_only").
+        min_elements: smaller weights stay float32 ("dynamic_range" and "weight_only"); None is 1024, with "ai-edge" 0.
         weight_type: of the weights of "weight_only".
         block_size: for int4 weights of "weight_only": a scale for each run of so many elements, a multiple of 32, of each row that
-            FULLY_CONNECTED and EMBEDDING_LOOKUP read.
+            FULLY_CONNECTED and EMBEDDING_LOOKUP read. "ai-edge" takes 32, 64, 128 or 256, refuses rows that blocks do not divide, and
+            leaves the weights of other operators as they are.
         bias_type: of "int16x8"; DEPTHWISE_CONV_2D has int64 always, since it has no kernel for int32.
         rules: which operators stay in floating point; see ``Rule``.
 
@@ -96,14 +114,23 @@ def quantize_model(
     if not isinstance(model, Model):
         raise InputError(f"quantize_model: got {type(model).__name__} for a model, expected what qcore.load gives")
     _require_choice("mode", mode, get_args(Mode))
+    _require_choice("convention", convention, get_args(Convention))
     interface = _INTERFACES.get(mode, ("float32",))
-    _require_choice(f"mode {mode!r}: input_type", input_type, interface)
-    _require_choice(f"mode {mode!r}: output_type", output_type, interface)
+    default_type = ACTIVATIONS.get(mode, "float32") if convention == "ai-edge" else "float32"
+    input_dtype = default_type if input_type is None else input_type
+    output_dtype = default_type if output_type is None else output_type
+    min_elements = _MIN_ELEMENTS[convention] if min_elements is None else min_elements
+    _require_choice(f"mode {mode!r}: input_type", input_dtype, interface)
+    _require_choice(f"mode {mode!r}: output_type", output_dtype, interface)
     options = Options(per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, Rules.of(rules))
-    _check_options(options, mode)
+    _check_options(options, mode, convention)
     check(model)
     edited = copy_model(model)
-    if mode == "float16":
+    if convention == "ai-edge" and mode in CALIBRATED:
+        quantize_static(edited, mode, _moving_averages(model, mode, calibration), options, input_dtype, output_dtype)
+    elif convention == "ai-edge":
+        quantize_weights_alone(edited, mode, options)
+    elif mode == "float16":
         quantize_float16(edited, options)
     elif mode == "dynamic_range":
         quantize_dynamic_range(edited, options)
@@ -112,12 +139,12 @@ def quantize_model(
     else:
         ranges = _ranges(model, mode, calibration)
         if mode == "int8":
-            quantize_int8(edited, ranges, options)
-            set_io_types(edited, input_type, output_type)
-            simplify_interface(edited)
+            emulating = quantize_int8(edited, ranges, options)
+            set_io_types(edited, input_dtype, output_dtype, float_fallback)
+            simplify_interface(edited, emulating)
         else:
             quantize_int16x8(edited, ranges, options)
-            set_io_types(edited, input_type, output_type)
+            set_io_types(edited, input_dtype, output_dtype, float_fallback)
     finish(edited)
     set_versions(edited)
     return edited
@@ -125,7 +152,13 @@ def quantize_model(
 
 def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:
     if calibration is None:
-        raise InputError(f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from")
+        ranges = Statistics.from_model(model)
+        if ranges.tensors or (mode == "int8" and carries_ranges(model)):
+            return ranges
+        raise InputError(
+            f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from, "
+            "since the model carries no ranges"
+        )
     if not isinstance(calibration, Ranges):
         return calibrate(model, calibration)
     if isinstance(calibration, Statistics):
@@ -133,12 +166,20 @@ def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:
     return calibration
 
 
+def _moving_averages(model: Model, mode: str, calibration: Any) -> Ranges:
+    """Where the convention "ai-edge" gets ranges from."""
+    if calibration is not None and not isinstance(calibration, Ranges):
+        return calibrate(model, calibration, "moving_average", arithmetic="xnnpack")
+    ranges = _ranges(model, mode, calibration)
+    return Statistics.from_model(model) if ranges is None else ranges
+
+
 def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
     if not isinstance(value, str | bool) or value not in choices:
         raise InputError(f"quantize_model: {what}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 
-def _check_options(options: Options, mode: str) -> None:
+def _check_options(options: Options, mode: str, convention: str) -> None:
     for name in ("float_fallback", "per_channel", "per_channel_dense"):
         _require_choice(name, getattr(options, name), (True, False))
     _require_choice("weight_type", options.weight_type, ("int8", "int4"))
@@ -150,8 +191,12 @@ def _check_options(options: Options, mode: str) -> None:
         raise InputError(
             f"quantize_model: block_size: got {size!r} for {options.weight_type} weights, expected a multiple of {_BLOCK} for int4"
         )
-    default = Options()
+    if convention == "ai-edge" and size not in (None, *_AI_EDGE_BLOCKS):
+        raise InputError(f"quantize_model: convention 'ai-edge': block_size: got {size}, expected one of {_AI_EDGE_BLOCKS}")
+    if convention == "ai-edge" and options.bias_type != Options().bias_type:
+        raise InputError("quantize_model: convention 'ai-edge': bias_type: got 'int32', but biases of mode 'int16x8' are int64")
+    default = Options(min_elements=_MIN_ELEMENTS[convention])
     for option in fields(Options):
-        given, modes = getattr(options, option.name), _MODES_OF[option.name]
+        given, modes = getattr(options, option.name), MODES_OF[option.name]
         if given != getattr(default, option.name) and mode not in modes:
             raise InputError(f"quantize_model: {option.name}={given!r} does not apply to mode {mode!r}; it does to {', '.join(modes)}")

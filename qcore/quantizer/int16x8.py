@@ -18,9 +18,19 @@ from numpy.typing import NDArray
 
 from qcore.errors import QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
-from qcore.numerics import QuantParams, dequantize, guarded_filter_range, quantize_bias, quantize_by_reciprocal
+from qcore.numerics import (
+    QuantParams,
+    dequantize,
+    greatest_magnitude,
+    guarded_filter_range,
+    quantize_bias,
+    quantize_by_reach,
+    quantize_by_reciprocal,
+    symmetric_params,
+)
 from qcore.quantizer.graph import Graph, params_of, real_constant, set_constant, to_quantization
-from qcore.quantizer.int16x8_params import activation_params, greatest_magnitude, quantize_constant, quantize_weights, unit_params
+from qcore.quantizer.int8_constants import widen_constants
+from qcore.quantizer.int16x8_params import activation_params, quantize_constant, unit_params
 from qcore.quantizer.int16x8_selection import Chosen, describe, range_of, select, tensor_at
 from qcore.quantizer.int16x8_specification import Scaling
 from qcore.quantizer.options import Options, Ranges
@@ -29,8 +39,8 @@ from qcore.schema import constant
 _BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 """Operators whose options name the type of their bias, which says how wide to sum, also where there is none. Other kernels take int64."""
 
-WITHOUT_KERNEL = ("SCATTER_ND", "SQUARED_DIFFERENCE", "TILE")
-"""Operators that TensorFlow's converter quantizes although no kernel of TensorFlow Lite 2.21 takes them in int16."""
+_NEW_KERNELS = ("TILE",)
+"""Operators whose kernels take int16 in LiteRT 2, but not in TensorFlow Lite 2.21."""
 
 
 def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
@@ -45,9 +55,10 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
         QuantizationError: operators that stay in floating point, without ``float_fallback``.
     """
     kept: list[str] = []
-    unrunnable: set[str] = set()
+    new: set[str] = set()
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
+        widen_constants(graph)
         chosen, reasons = select(graph, ranges, options)
         kept += describe(graph, reasons)
         with np.errstate(over="ignore", invalid="ignore"):  # numbers near the ends of float32 saturate, or have scales that are refused
@@ -55,12 +66,12 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
             _Activations(graph, ranges).quantize(chosen)
             _quantize_biases(graph, chosen, options)
         _set_options(graph, chosen, options)
-        unrunnable |= {use.operator.name for use in chosen} & set(WITHOUT_KERNEL)
+        new |= {use.operator.name for use in chosen} & set(_NEW_KERNELS)
     if kept and not options.float_fallback:
         raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(kept))
-    for name in sorted(unrunnable):
+    for name in sorted(new):
         warnings.warn(
-            f"int16x8: TensorFlow Lite has no int16 kernel for {name}; Rule(False, operator={name!r}) keeps it in floating point",
+            f"int16x8: {name} needs LiteRT 2, TensorFlow Lite has no int16 kernel for it; Rule(False, operator={name!r}) keeps it float",
             stacklevel=3,
         )
 
@@ -71,12 +82,15 @@ def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, option
     reach: dict[tuple[int, int | None], NDArray[np.float32]] = {}
     for use, axis in weighted:
         weights = tensor_at(use.operator, use.row.weights)
-        greatest = reach.get((weights, axis), greatest_magnitude(_values(graph, weights), axis))
+        greatest = reach.get((weights, axis), np.atleast_1d(greatest_magnitude(_values(graph, weights), axis)))
         reach[weights, axis] = _guard(graph, use, greatest, ranges)
     stored = {}
     for (weights, axis), greatest in reach.items():
-        codes = quantize_weights(_values(graph, weights), greatest, axis)
-        stored[weights, axis] = graph.add_constant(graph.tensors[weights].name, codes.data, "int8", to_quantization(codes.params))
+        # A whole tensor of zeros has a scale of 1, a channel of zeros one of 0.
+        codes_reach = greatest if axis is not None or greatest.any() else np.full_like(greatest, 127)
+        params = symmetric_params(codes_reach, "int8", axis)
+        codes = quantize_by_reach(_values(graph, weights), codes_reach, params)
+        stored[weights, axis] = graph.add_constant(graph.tensors[weights].name, codes, "int8", to_quantization(params))
     for use, axis in weighted:
         assert use.row.weights is not None
         use.operator.inputs[use.row.weights] = stored[tensor_at(use.operator, use.row.weights), axis]
@@ -123,9 +137,12 @@ class _Activations:
                 self.quantize_outputs(use)
         for use in chosen:
             self.share_scale(use)
-        for real in sorted(self.outputs - self.inputs):
-            if real in self.codes:
-                self.graph.add_operator("DEQUANTIZE", [self.codes[real]], [real])
+        for real in sorted(self.outputs & self.codes.keys()):
+            restored = real
+            if real in self.inputs:
+                restored = self.graph.add_tensor(self.graph.tensors[real].name, "float32", self.graph.tensors[real])
+                self.graph.replace_output(real, restored)
+            self.graph.add_operator("DEQUANTIZE", [self.codes[real]], [restored])
 
     def dequantize_inputs(self, operator: Operator) -> None:
         """Puts a DEQUANTIZE before each input that has codes."""
@@ -157,7 +174,14 @@ class _Activations:
                 params = self.stored(use.operator.inputs[use.slots[0]])
             else:
                 params = unit_params() if use.row.scaling is Scaling.UNIT else self.params(real)
+            if use.operator.name == "ADD":
+                params = self.sum_params(use, params)
             use.operator.outputs[slot] = self.codes[real] = self.add_codes(real, params)
+
+    def sum_params(self, use: Chosen, params: QuantParams) -> QuantParams:
+        """Those of an output of ADD; its scale is greater than a 2**-14th of its inputs', or TensorFlow Lite would abort."""
+        greatest = max(self.stored(use.operator.inputs[slot]).single()[0] for slot in use.slots)
+        return params if params.single()[0] > greatest * 2.0**-14 else symmetric_params(greatest * 2.0**-13 * 32767, "int16")
 
     def share_scale(self, use: Chosen) -> None:
         """Requantizes the inputs that must share a scale and do not: a constant of this operator alone in place."""
@@ -235,16 +259,18 @@ def _add_bias(graph: Graph, use: Chosen, name: str, values: NDArray[np.float32],
 def _set_options(graph: Graph, chosen: list[Chosen], options: Options) -> None:
     """What options say of 16x8: the type of biases, and that scales of sums are no powers of two.
 
-    They are set wherever the operator was not int16 before, as the converter sets them.
+    They are set wherever the operator was not int16 before, as the converter sets them: in files from before 2020 it knows no operator
+    but ADD by name. There int64 biases go without saying; int32 ones would be read as int64, and are named against its ways.
     """
     quantized = {id(use.operator) for use in chosen}
     for operator in graph.operators:
         was_int16 = id(operator) not in quantized and any(i != OPTIONAL and graph.tensors[i].dtype == "int16" for i in operator.inputs)
         if operator.options is None or was_int16:
             continue
-        if operator.name in _BIASED:
+        is_known = not operator.code.in_old_field
+        if operator.name in _BIASED and (is_known or options.bias_type == "int32"):
             operator.options.fields["quantized_bias_type"] = options.bias_type
-        if operator.name in ("ADD", "SUB"):
+        if operator.name == "ADD" or (operator.name == "SUB" and is_known):
             operator.options.fields["pot_scale_int16"] = False
 
 

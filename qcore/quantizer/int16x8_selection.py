@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from qcore.model import OPTIONAL, Operator
 from qcore.quantizer.graph import Graph, real_constant
 from qcore.quantizer.int16x8_specification import SPECIFICATION, Row, Scaling
 from qcore.quantizer.options import Options, Ranges
+
+_WIDEST = MappingProxyType({"ADD": float(np.finfo(np.float32).max) * (1 - 2.0**-15), "SOFTMAX": 10 * 2.0**30})
+"""Magnitudes from which on kernels of TensorFlow Lite abort, or shift by more bits than there are. Masks of attention reach them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +94,11 @@ def _reason(graph: Graph, use: Chosen, ranges: Ranges, options: Options) -> str 
     if row.scaling in (Scaling.OWN, Scaling.TO_INPUTS):
         ranged += [i for i in operator.outputs if _is_real(graph, i)]
     for tensor in ranged:
-        if range_of(graph, tensor, ranges) is None:
+        low_high = range_of(graph, tensor, ranges)
+        if low_high is None:
             return f"{graph.tensors[tensor].name!r} has no finite range"
+        if max(map(abs, low_high)) >= _WIDEST.get(operator.name, np.inf):
+            return f"the range of {graph.tensors[tensor].name!r} is too wide"
     return None if row.weights is None else _weights_reason(graph, operator, row)
 
 

@@ -1,6 +1,7 @@
 """The 16x8 specification of every operator: which of its inputs are int16 activations, weights or a bias, and how its output is scaled.
 
-Operators without a row stay in floating point.
+Operators without a row stay in floating point. So do SCATTER_ND and SQUARED_DIFFERENCE, which TensorFlow's converter quantizes although no
+kernel of TensorFlow Lite or LiteRT takes them in int16.
 
 Source: tflite/converter/tools/optimize/operator_property.cc#GetOperatorProperty, the rows with ``quantizable_int16``.
 """
@@ -75,7 +76,6 @@ SPECIFICATION = MappingProxyType(
         "RESIZE_BILINEAR": _FROM_INPUT,
         "RESIZE_NEAREST_NEIGHBOR": _FROM_INPUT,
         "REVERSE_V2": _FROM_INPUT,
-        "SCATTER_ND": _FROM_SECOND,
         "SELECT": Row((1, 2), Scaling.FROM_INPUT),
         "SLICE": _FROM_INPUT,
         "SPACE_TO_BATCH_ND": _FROM_INPUT,
@@ -107,7 +107,6 @@ SPECIFICATION = MappingProxyType(
         "RELU6": _OWN,
         "RSQRT": _OWN,
         "SHAPE": _OWN,
-        "SQUARED_DIFFERENCE": _BOTH,
         "SUB": _BOTH,
     }
 )

@@ -1,18 +1,22 @@
-"""Full-integer int8: weights and activations from calibrated ranges, as TensorFlow's converter quantizes them.
+"""Full-integer int8: weights and activations, from calibrated ranges or carried ones, as TensorFlow's converter quantizes them.
 
 What each operator asks for is written in ``specification``; the passes below only carry it out, in this order.
 
 Source: tflite/converter/quantization/lite/quantize_model.cc#QuantizeModel and tflite/converter/tf_tfl_passes.cc#AddQuantizationPasses,
-with the float32 scales of ``legacy_float_scale``.
+with the float32 scales of ``legacy_float_scale`` after calibration.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from qcore.errors import ModelError, QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph
-from qcore.quantizer.int8_constants import separate_constants, weights, widen_constants
+from qcore.quantizer.graph_ranges import take_ranges
+from qcore.quantizer.int8_constants import Precision, separate_constants, weights, widen_constants
 from qcore.quantizer.int8_fallback import kept_float
+from qcore.quantizer.int8_loops import LoopRanges, quantize_loops
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
 from qcore.quantizer.int8_recurrent import add_intermediates, settle_recurrent
@@ -26,10 +30,10 @@ from qcore.quantizer.int8_rewrite import (
 )
 from qcore.quantizer.int8_tidy import tidy
 from qcore.quantizer.options import Options, Ranges
-from qcore.quantizer.specification import rule_of
+from qcore.quantizer.specification import spec_of
 
 
-def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
+def quantize_int8(model: Model, ranges: Ranges, options: Options) -> set[Operator]:
     """Quantizes a model in place.
 
     The interface stays float32: a QUANTIZE behind every input with a range and a DEQUANTIZE before every output that has parameters, even
@@ -38,8 +42,11 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
 
     Args:
         model: a float model, edited.
-        ranges: of its activations.
+        ranges: of its activations, but for those that the graph carries.
         options: per_channel, per_channel_dense, float_fallback and rules apply.
+
+    Returns:
+        The operators that emulate quantization between operators that stay float, for ``simplify_interface``.
 
     Raises:
         QuantizationError: a range that no tensor can be quantized with; or operators that stay float, without ``float_fallback``.
@@ -48,36 +55,46 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> None:
     places = _places(model)
     for operator, place in places.items():
         _check(operator, place)
+    if not options.float_fallback:
+        ranges = LoopRanges.of(model, ranges)
     kept: dict[Operator, str] = {}
+    emulating: set[Operator] = set()
     for index in range(len(model.subgraphs)):
-        kept |= _quantize(Graph(model, index), ranges, options)
-    if kept and not options.float_fallback:
-        lines = [f"{places[operator]}: {reason}" for operator, reason in kept.items()]
-        raise QuantizationError(f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines))
+        kept |= _quantize(Graph(model, index), ranges, options, emulating)
+    if not options.float_fallback:
+        whole = quantize_loops(model)
+        lines = [f"{places[o]}: {reason}" for o, reason in kept.items() if o.name not in CONVERSIONS and o not in whole]
+        if lines:
+            raise QuantizationError(f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines))
+    return emulating
 
 
-def simplify_interface(model: Model) -> None:
-    """Removes the conversions at inputs and outputs that cancel out; the last pass, after ``set_io_types``."""
+def simplify_interface(model: Model, lasting: Collection[Operator]) -> None:
+    """Removes the conversions at inputs and outputs that cancel out, but for those that last; after ``set_io_types``, the last pass."""
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
-        remove_pairs(graph, at_interface=True)
+        remove_pairs(graph, at_interface=True, lasting=lasting)
         remove_unread_conversions(graph)
 
 
-def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, str]:
+def _quantize(graph: Graph, ranges: Ranges, options: Options, emulating: set[Operator]) -> dict[Operator, str]:
     """Quantizes one subgraph; gives the operators that stay float, with the reasons."""
     widen_constants(graph)
+    carried = take_ranges(graph)
+    emulating |= set(carried.behind.values())
     separate_constants(graph)
-    pinned = pinned_params(graph, ranges)
-    found = propagate(graph, pinned, weights(graph, options), patient=not options.float_fallback)
+    pinned = pinned_params(graph, ranges, carried.params)
+    precision: Precision = "float64" if pinned.keys() == carried.params.keys() else "float32"
+    own = {tensor: axis for tensor, axis in weights(graph, options).items() if tensor not in pinned}
+    found = propagate(graph, pinned, own, precision, patient=not options.float_fallback)
     settle_recurrent(graph, ranges, found)
     kept = kept_float(graph, found, options)
-    codes = insert_conversions(graph, found)
-    absorb_conversions(graph, kept, codes)
+    codes = insert_conversions(graph, found, carried)
+    absorb_conversions(graph, kept, codes, carried)
     add_intermediates(graph, found, kept)
     remove_unread_conversions(graph)
     fold_requantization(graph)
-    remove_pairs(graph, at_interface=False)
+    remove_pairs(graph, at_interface=False, lasting=emulating)
     remove_unread_conversions(graph)
     tidy(graph)
     return kept
@@ -85,10 +102,10 @@ def _quantize(graph: Graph, ranges: Ranges, options: Options) -> dict[Operator, 
 
 def _check(operator: Operator, place: str) -> None:
     """Refuses an operator without the inputs and outputs that the passes count on."""
-    rule = rule_of(operator)
-    if rule is None and operator.name not in CONVERSIONS:
+    spec = spec_of(operator)
+    if spec is None and operator.name not in (*CONVERSIONS, "FAKE_QUANT"):
         return
-    required = 1 if rule is None else rule.required
+    required = 1 if spec is None else spec.required
     given = operator.inputs[:required]
     if len(given) < required or OPTIONAL in given or not operator.outputs:
         raise ModelError(f"{place}: got inputs {operator.inputs}, outputs {operator.outputs}, expected at least {required} and 1")

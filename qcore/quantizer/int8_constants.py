@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.model import Tensor
-from qcore.numerics import QuantParams, choose_params, quantize_by_reciprocal, round_half_away, round_to_codes
+from qcore.model import OPTIONAL, Tensor
+from qcore.numerics import (
+    QuantParams,
+    choose_params,
+    greatest_magnitude,
+    quantize_by_reach,
+    quantize_by_reciprocal,
+    quantize_in_double,
+    symmetric_params,
+)
 from qcore.quantizer.graph import Graph, Use, real_constant, set_constant
 from qcore.quantizer.options import Options
-from qcore.quantizer.specification import PER_TENSOR, rule_of
+from qcore.quantizer.specification import PER_TENSOR, spec_of
 from qcore.schema import constant
 
+Precision = Literal["float32", "float64"]
+"""Of what is computed from constants: after calibration, and where the graph carries all ranges."""
 Axis = int | None
 """Of a weight's scales, or PER_TENSOR; None for a constant that is no weight."""
 
@@ -22,6 +32,8 @@ Axis = int | None
 def widen_constants(graph: Graph) -> None:
     """Makes float16 constants behind a DEQUANTIZE, as the float16 mode writes them, float32 constants again."""
     for operator in [operator for operator in graph.operators if operator.name == "DEQUANTIZE"]:
+        if not operator.inputs or not operator.outputs or OPTIONAL in (operator.inputs[0], operator.outputs[0]):
+            continue
         narrow = graph.tensors[operator.inputs[0]]
         if narrow.dtype == "float16" and narrow.is_constant and operator.outputs[0] not in graph.subgraph.outputs:
             values = constant(narrow)
@@ -38,7 +50,7 @@ def separate_constants(graph: Graph) -> None:
     for tensor, uses in graph.consumers().items():
         if len(uses) > 1 and is_float_constant(graph.tensors[tensor]):
             for use in uses:
-                if _follows_others(use):
+                if follows_others(use):
                     graph.redirect([use], copy_constant(graph, tensor))
 
 
@@ -57,13 +69,13 @@ def weights(graph: Graph, options: Options) -> dict[int, Axis]:
     """
     found: dict[int, Axis] = {}
     for tensor, uses in graph.consumers().items():
-        if is_float_constant(graph.tensors[tensor]) and not _follows_others(uses[0]):
+        if is_float_constant(graph.tensors[tensor]) and not follows_others(uses[0]):
             axes = [_axis(use, options) for use in uses]
             found[tensor] = next((axis for axis in axes if axis is not None), None)
     return found
 
 
-def constant_params(tensor: Tensor, axis: Axis) -> QuantParams | None:
+def constant_params(tensor: Tensor, axis: Axis, precision: Precision) -> QuantParams | None:
     """Parameters from a constant's values: symmetric in [-127, 127] with an axis or PER_TENSOR, else asymmetric.
 
     None for a constant that has no elements, or some that are NaN or infinite.
@@ -75,33 +87,28 @@ def constant_params(tensor: Tensor, axis: Axis) -> QuantParams | None:
     if values.size == 0 or not np.isfinite(values).all() or (axis is not None and axis >= values.ndim):
         return None
     if axis is None:
-        return choose_params(values.min(), values.max(), "int8", precision="float32")
-    others = tuple(i for i in range(values.ndim) if i != axis) if axis != PER_TENSOR else None
-    reach = np.abs(values).max(axis=others)
+        return choose_params(values.min(), values.max(), "int8", precision=precision)
+    reach = greatest_magnitude(values, None if axis == PER_TENSOR else axis)
     return choose_params(-reach, reach, "int8", symmetric=True, narrow_range=True, axis=max(axis, 0))
 
 
-def constant_codes(tensor: Tensor, params: QuantParams) -> NDArray[Any]:
+def constant_codes(tensor: Tensor, params: QuantParams, precision: Precision) -> NDArray[Any]:
     """Codes of a constant that is no bias: codes[shape].
 
-    Per channel the product with the reciprocal of the scale is rounded; per tensor, symmetric, that with
-    ``float32(127) / float32(reach)``; asymmetric, the quotient in double, with the zero point added before rounding.
+    In float32, symmetric ones are multiplied by a reciprocal: that of the scale per channel, of the reach per tensor. Others are divided in
+    double.
 
     Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.cc#QuantizeLegacy,
     tflite/converter/quantization/ir/QuantizeUtils.cc#quantizeAttr.
     """
     values = values_of(tensor)
-    if not params.narrow_range:
-        scale, zero_point = params.single()
-        codes = round_half_away(np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf) / scale + zero_point)
-        return np.clip(codes, params.quantized_min, params.quantized_max).astype(np.int8)
+    if precision == "float64" or not params.narrow_range:
+        return quantize_in_double(values, params)
     if params.quantized_dimension is not None or params.dtype != "int8":
         return quantize_by_reciprocal(values, params)
-    reach = np.abs(values).max(initial=0)
-    own_scale = reach / np.float32(127)
-    if reach == 0 or own_scale != params.scale[0]:
-        return quantize_by_reciprocal(values, params)
-    return round_to_codes(values * (np.float32(127) / reach), params)
+    reach = greatest_magnitude(values, None)
+    is_own = (symmetric_params(reach).scale == params.scale).all()
+    return quantize_by_reach(values, reach, params) if is_own else quantize_by_reciprocal(values, params)
 
 
 def is_float_constant(tensor: Tensor) -> bool:
@@ -116,17 +123,17 @@ def values_of(tensor: Tensor) -> NDArray[np.float32]:
     return values
 
 
-def _follows_others(use: Use) -> bool:
+def follows_others(use: Use) -> bool:
     """The use is a bias, an input that shares its scale, or one of an operator that keeps states."""
-    rule = rule_of(use.operator)
-    if rule is None:
+    spec = spec_of(use.operator)
+    if spec is None:
         return False
-    return rule.same_scale or rule.recurrent is not None or (rule.bias is not None and rule.bias.slot == use.slot)
+    return spec.same_scale or spec.recurrent is not None or (spec.bias is not None and spec.bias.slot == use.slot)
 
 
 def _axis(use: Use, options: Options) -> Axis:
-    rule = rule_of(use.operator)
-    axis = None if rule is None else rule.weights.get(use.slot)
+    spec = spec_of(use.operator)
+    axis = None if spec is None else spec.weights.get(use.slot)
     if axis is None:
         return None
     per_channel = options.channel_axis(use.operator.name, axis)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from qcore.model import OPTIONAL, Operator
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.quantizer.graph import Graph, Use
-from qcore.quantizer.int8_constants import Axis, constant_params, copy_constant, is_float_constant, values_of
-from qcore.quantizer.specification import Bias, float_slots, rule_of
+from qcore.quantizer.int8_constants import Axis, Precision, constant_params, copy_constant, is_float_constant, values_of
+from qcore.quantizer.specification import Bias, float_slots, spec_of
 
 
 @dataclass
@@ -23,16 +23,18 @@ class Assignment:
     """What propagation decided.
 
     params: of each tensor, as it is read.
-    pinned: the tensors whose own calibrated range gives them.
+    pinned: the tensors whose own range gives them, from calibration or in the graph.
+    precision: of what is computed from constants.
     computed: of tensors that their operator computes in other parameters than they are read in.
     converted: of single reads, in other parameters than the tensor's.
     biases: int32[shape], codes of constant biases.
     intermediates: of an LSTM's intermediate tensors, where they have parameters.
-    unmet: what an operator that keeps states lacks.
+    unmet: what an operator lacks.
     """
 
     params: dict[int, QuantParams]
     pinned: frozenset[int]
+    precision: Precision = "float32"
     computed: dict[int, QuantParams] = field(default_factory=dict)
     converted: dict[Use, QuantParams] = field(default_factory=dict)
     biases: dict[int, NDArray[Any]] = field(default_factory=dict)
@@ -40,7 +42,9 @@ class Assignment:
     unmet: dict[Operator, str] = field(default_factory=dict)
 
 
-def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis], patient: bool = False) -> Assignment:
+def propagate(
+    graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis], precision: Precision = "float32", patient: bool = False
+) -> Assignment:
     """Parameters for all tensors that can have some.
 
     Operators are visited from the last to the first, constants after them; whoever reads or computes what was just decided is
@@ -50,11 +54,12 @@ def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, A
         graph: after ``separate_constants``.
         pinned: parameters that stay as they are.
         weights: constants whose own values give their parameters, each with the axis of its scales.
+        precision: of these parameters.
         patient: visit operators that found nothing to go by once more at the end; the converter leaves them float.
 
     Source: tflite/converter/quantization/common/quantization_lib/tfl_quantization_driver.cc#PropagateParamsAndReturnIfChanged.
     """
-    propagation = _Propagation(graph, pinned, weights)
+    propagation = _Propagation(graph, weights, Assignment(dict(pinned), frozenset(pinned), precision))
     propagation.run()
     while patient and propagation.resume():
         propagation.run()
@@ -62,13 +67,13 @@ def propagate(graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, A
 
 
 class _Propagation:
-    def __init__(self, graph: Graph, pinned: dict[int, QuantParams], weights: dict[int, Axis]) -> None:
+    def __init__(self, graph: Graph, weights: dict[int, Axis], found: Assignment) -> None:
         self.graph = graph
         self.weights = weights
-        self.found = Assignment(dict(pinned), frozenset(pinned))
+        self.found = found
         self.producers = graph.producers()
         self.consumers = graph.consumers()
-        self.pending: list[Operator | int] = [*weights, *(operator for operator in graph.operators if rule_of(operator))]
+        self.pending: list[Operator | int] = [*weights, *(operator for operator in graph.operators if spec_of(operator))]
         self.settled: set[Operator | int] = set()
 
     def run(self) -> None:
@@ -85,17 +90,19 @@ class _Propagation:
         return bool(self.pending)
 
     def _is_ready(self, operator: Operator) -> bool:
-        rule = rule_of(operator)
-        if rule is None or rule.bias is None:
-            return rule is not None and rule.same_scale and self._shared_params(operator) is not None
-        return all(operator.inputs[slot] in self.found.params for slot in (rule.bias.input, rule.bias.filter))
+        spec = spec_of(operator)
+        if spec is None or spec.bias is None:
+            return spec is not None and spec.same_scale and self._shared_params(operator) is not None
+        return all(operator.inputs[slot] in self.found.params for slot in (spec.bias.input, spec.bias.filter))
 
     def result(self) -> Assignment:
-        """All but what readers asked of tensors whose operator has no rule: these stay float."""
+        """All but what readers asked of tensors whose operator has no row: these stay float."""
         for tensor in self.found.params.keys() - self.found.pinned:
             producer = self.producers.get(tensor)
-            if producer is not None and rule_of(producer) is None:
+            if producer is not None and spec_of(producer) is None:
                 del self.found.params[tensor]
+                reason = f"input {self.graph.tensors[tensor].name!r} is computed in floating point, and has the scale of what reads it"
+                self.found.unmet |= {use.operator: reason for use in self.consumers[tensor]}
         converted = self.found.converted
         self.found.converted = {use: converted[use] for use in converted if use.operator.inputs[use.slot] in self.found.params}
         return self.found
@@ -105,18 +112,18 @@ class _Propagation:
         if isinstance(visited, int):
             self._settle_weights(visited)
             return True
-        rule = rule_of(visited)
-        if rule is None:
+        spec = spec_of(visited)
+        if spec is None:
             return True
-        if rule.same_scale and not self._share_scale(visited):
+        if spec.same_scale and not self._share_scale(visited):
             return False
-        if rule.output_params is not None:
+        if spec.output_params is not None:
             for slot in float_slots(self.graph.subgraph, visited.outputs):
-                self._give(visited.outputs[slot], rule.output_params)
-        return rule.bias is None or self._settle_bias(visited, rule.bias)
+                self._give(visited.outputs[slot], spec.output_params)
+        return spec.bias is None or self._settle_bias(visited, spec.bias)
 
     def _settle_weights(self, tensor: int) -> None:
-        params = constant_params(self.graph.tensors[tensor], self.weights[tensor])
+        params = constant_params(self.graph.tensors[tensor], self.weights[tensor], self.found.precision)
         if params is not None:
             self._give(tensor, params)
 
@@ -160,9 +167,8 @@ class _Propagation:
         values = values_of(tensors[number])
         if not np.isfinite(values).all():
             return True
-        quantized = quantize_bias(
-            values.reshape(-1), of_input.single()[0], of_filter.scale, guard=is_float_constant(tensors[filter_number])
-        )
+        guard = is_float_constant(tensors[filter_number]) and filter_number not in self.found.pinned
+        quantized = quantize_bias(values.reshape(-1), of_input.single()[0], of_filter.scale, guard=guard)
         axis = None if quantized.scale.size == 1 else max(values.ndim - 1, 0)
         params[number] = QuantParams(quantized.scale, np.zeros(1, np.int64), "int32", axis)
         self.found.biases[number] = quantized.data.reshape(values.shape)

@@ -6,12 +6,14 @@ not needed. What remains is pinned: propagation works around it and does not cha
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+
 from qcore.errors import QuantizationError
 from qcore.model import Operator
 from qcore.numerics import QuantParams, choose_params
 from qcore.quantizer.graph import Graph
 from qcore.quantizer.options import Ranges
-from qcore.quantizer.specification import float_slots, rule_of
+from qcore.quantizer.specification import float_slots, spec_of
 
 SMALLEST_RANGE = 1e-6
 """A calibrated range narrower than this is widened by as much at both ends."""
@@ -35,22 +37,23 @@ def activation_params(low: float, high: float) -> QuantParams:
     return choose_params(low, high, "int8", precision="float32")
 
 
-def pinned_params(graph: Graph, ranges: Ranges) -> dict[int, QuantParams]:
-    """Parameters of the tensors whose calibrated range counts.
+def pinned_params(graph: Graph, ranges: Ranges, carried: Mapping[int, QuantParams]) -> dict[int, QuantParams]:
+    """Parameters of the tensors whose calibrated range counts, and of those that carry theirs.
 
     Raises:
         QuantizationError: a range that no tensor can be quantized with.
 
     Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.cc#RemoveRedundantStatsOps.
     """
-    known = calibrated_ranges(graph, ranges)
+    ranges_seen = calibrated_ranges(graph, ranges)
+    known = ranges_seen.keys() | carried.keys()
     redundant = _fixed_by_the_operator(graph, known)
     redundant |= _same_as_the_input(graph, known)
-    redundant |= _same_as_the_output(graph, known, redundant)
-    params = {}
-    for tensor in sorted(known.keys() - redundant):
+    redundant |= _same_as_the_output(graph, known, redundant - carried.keys())
+    params = dict(carried)
+    for tensor in sorted(known - redundant - carried.keys()):
         try:
-            params[tensor] = activation_params(*known[tensor])
+            params[tensor] = activation_params(*ranges_seen[tensor])
         except QuantizationError as error:
             raise QuantizationError(f"tensor {graph.tensors[tensor].name!r}: {error}") from None
     return params
@@ -69,8 +72,8 @@ def calibrated_ranges(graph: Graph, ranges: Ranges) -> dict[int, tuple[float, fl
             if known is not None:
                 found[number] = known
     for operator in graph.operators:
-        rule = rule_of(operator)
-        slot = None if rule is None or rule.recurrent is None else rule.recurrent.output_state
+        spec = spec_of(operator)
+        slot = None if spec is None or spec.recurrent is None else spec.recurrent.output_state
         state = None if slot is None else ranges.range(graph.index, operator.inputs[slot])
         if state is not None and operator.outputs[0] in found:
             low, high = found[operator.outputs[0]]
@@ -78,17 +81,17 @@ def calibrated_ranges(graph: Graph, ranges: Ranges) -> dict[int, tuple[float, fl
     return found
 
 
-def _fixed_by_the_operator(graph: Graph, known: dict[int, tuple[float, float]]) -> set[int]:
+def _fixed_by_the_operator(graph: Graph, known: Set[int]) -> set[int]:
     """Outputs of operators that compute in parameters of their own."""
-    fixed = set()
+    fixed: set[int] = set()
     for operator in graph.operators:
-        rule = rule_of(operator)
-        if rule is not None and rule.output is not None:
-            fixed |= known.keys() & set(operator.outputs)
+        spec = spec_of(operator)
+        if spec is not None and spec.output is not None:
+            fixed |= known & set(operator.outputs)
     return fixed
 
 
-def _same_as_the_input(graph: Graph, known: dict[int, tuple[float, float]]) -> set[int]:
+def _same_as_the_input(graph: Graph, known: Set[int]) -> set[int]:
     """Outputs that take over the parameters of the single float input, from each tensor with a range on."""
     same: set[int] = set()
     consumers = graph.consumers()
@@ -96,26 +99,26 @@ def _same_as_the_input(graph: Graph, known: dict[int, tuple[float, float]]) -> s
     while pending:
         for use in consumers.get(pending.pop(), ()):
             if _shares_scale(use.operator) and len(float_slots(graph.subgraph, use.operator.inputs)) == 1:
-                found = known.keys() & set(use.operator.outputs) - same
+                found = known & set(use.operator.outputs) - same
                 same |= found
                 pending += found
     return same
 
 
-def _same_as_the_output(graph: Graph, known: dict[int, tuple[float, float]], redundant: set[int]) -> set[int]:
+def _same_as_the_output(graph: Graph, known: Set[int], redundant: Set[int]) -> set[int]:
     """Inputs that take over the parameters of the output, from each tensor whose range counts so far back."""
     same: set[int] = set()
     producers = graph.producers()
-    pending = list(known.keys() - redundant)
+    pending = list(known - redundant)
     while pending:
         operator = producers.get(pending.pop())
         if operator is not None and _shares_scale(operator):
-            found = known.keys() & set(operator.inputs) - same
+            found = known & set(operator.inputs) - same
             same |= found
             pending += found
     return same
 
 
 def _shares_scale(operator: Operator) -> bool:
-    rule = rule_of(operator)
-    return rule is not None and rule.same_scale
+    spec = spec_of(operator)
+    return spec is not None and spec.same_scale

@@ -22,7 +22,7 @@ from qcore.quantizer.int8_constants import is_float_constant, values_of
 from qcore.quantizer.int8_propagate import Assignment
 from qcore.quantizer.int8_ranges import activation_params
 from qcore.quantizer.options import Ranges
-from qcore.quantizer.specification import HIDDEN, Recurrent, rule_of
+from qcore.quantizer.specification import HIDDEN, Recurrent, spec_of
 
 _INTERMEDIATES = ("input_to_input", "input_to_forget", "input_to_cell", "input_to_output", "effective_hidden")
 """Tensors of an LSTM without values, whose parameters are those of each gate before layer normalization, and of the hidden state."""
@@ -42,10 +42,10 @@ def settle_recurrent(graph: Graph, ranges: Ranges, found: Assignment) -> None:
     Ranges are needed of the states; with a projection or layer normalization also of the operator's intermediate tensors.
     """
     for operator in graph.operators:
-        rule = rule_of(operator)
-        if rule is not None and rule.recurrent is not None:
+        spec = spec_of(operator)
+        if spec is not None and spec.recurrent is not None:
             try:
-                _Cell(graph, operator, rule.recurrent, ranges, found).settle()
+                _Cell(graph, operator, spec.recurrent, ranges, found).settle()
             except _MissingError as missing:
                 found.unmet[operator] = str(missing)
 

@@ -1,7 +1,7 @@
 """The int8 specification of every operator, as one table: what the passes, the documentation and the tests read.
 
 It is the specification that TensorFlow Lite's converter quantizes by. An operator that has no row stays float, and so does one whose
-row does not say ``integer``.
+row does not say ``integer``. REVERSE_SEQUENCE has no row, although TensorFlow's converter quantizes it: no kernel takes it in int8.
 
 Source: tflite/converter/ir/tfl_ops.td: the traits QuantizableResult, SameOperandsAndResultsScale, FixedOutputRangeInterface,
 AccumulatorUniformScale and AffineOpCoefficient.
@@ -59,7 +59,7 @@ HIDDEN = -2
 
 
 @dataclass(frozen=True)
-class Rule:
+class OperatorSpec:
     """How one operator is quantized to int8.
 
     integer: it has an integer form, taken where all its float inputs and outputs have parameters. Otherwise it only passes
@@ -95,8 +95,8 @@ class Rule:
         return QuantParams(np.array([scale], np.float32), np.array([zero_point]))
 
 
-def _weighted(axis: int, bias: Bias | None = None) -> Rule:
-    return Rule(weights=MappingProxyType({1: axis}), bias=bias)
+def _weighted(axis: int, bias: Bias | None = None) -> OperatorSpec:
+    return OperatorSpec(weights=MappingProxyType({1: axis}), bias=bias)
 
 
 _LSTM = Recurrent(
@@ -107,10 +107,10 @@ _LSTM = Recurrent(
     output_state=18,
 )
 _SVDF = Recurrent(weights=MappingProxyType({1: 8, 2: 10}), biases=MappingProxyType({3: (2, 4)}), states=MappingProxyType({4: False}))
-_OWN_SCALE = Rule()
-_SAME_SCALE = Rule(same_scale=True)
+_OWN_SCALE = OperatorSpec()
+_SAME_SCALE = OperatorSpec(same_scale=True)
 
-SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
+SPECIFICATION: Mapping[str, OperatorSpec] = MappingProxyType(
     {
         # Products: weights, and a bias in the scale of the products.
         "CONV_2D": _weighted(0, Bias(2, input=0, filter=1)),
@@ -119,17 +119,17 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
         "TRANSPOSE_CONV": _weighted(0, Bias(3, input=2, filter=1)),
         "PRELU": _weighted(PER_TENSOR),
         # They keep states.
-        "LSTM": Rule(recurrent=_LSTM),
-        "SVDF": Rule(recurrent=_SVDF),
-        "UNIDIRECTIONAL_SEQUENCE_LSTM": Rule(recurrent=_LSTM),
+        "LSTM": OperatorSpec(recurrent=_LSTM),
+        "SVDF": OperatorSpec(recurrent=_SVDF),
+        "UNIDIRECTIONAL_SEQUENCE_LSTM": OperatorSpec(recurrent=_LSTM),
         # What they compute fixes the range of their output.
-        "L2_NORMALIZATION": Rule(output=(1 / 128, 0)),
-        "LOGISTIC": Rule(output=(1 / 256, -128)),
-        "LOG_SOFTMAX": Rule(output=(16 / 256, 127)),
-        "SOFTMAX": Rule(output=(1 / 256, -128)),
-        "TANH": Rule(output=(1 / 128, 0)),
+        "L2_NORMALIZATION": OperatorSpec(output=(1 / 128, 0)),
+        "LOGISTIC": OperatorSpec(output=(1 / 256, -128)),
+        "LOG_SOFTMAX": OperatorSpec(output=(16 / 256, 127)),
+        "SOFTMAX": OperatorSpec(output=(1 / 256, -128)),
+        "TANH": OperatorSpec(output=(1 / 128, 0)),
         # They move, select or compare codes, so that inputs and outputs must share parameters.
-        "ADD_N": Rule(integer=False, same_scale=True),
+        "ADD_N": OperatorSpec(integer=False, same_scale=True),
         "AVERAGE_POOL_2D": _SAME_SCALE,
         "BATCH_TO_SPACE_ND": _SAME_SCALE,
         "BROADCAST_TO": _SAME_SCALE,
@@ -194,7 +194,6 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
         "RELU6": _OWN_SCALE,
         "RELU_0_TO_1": _OWN_SCALE,
         "RELU_N1_TO_1": _OWN_SCALE,
-        "REVERSE_SEQUENCE": _OWN_SCALE,
         "REVERSE_V2": _OWN_SCALE,
         "RSQRT": _OWN_SCALE,
         "SHAPE": _OWN_SCALE,
@@ -206,13 +205,13 @@ SPECIFICATION: Mapping[str, Rule] = MappingProxyType(
         "UNIQUE": _OWN_SCALE,
     }
 )
-"""The rule of each builtin operator that takes part."""
+"""The row of each builtin operator that takes part."""
 
 
-def rule_of(operator: Operator) -> Rule | None:
+def spec_of(operator: Operator) -> OperatorSpec | None:
     """The operator's row; None where it has none, as custom operators and the LSTM of five inputs."""
-    rule = SPECIFICATION.get(operator.code.name)
-    return None if rule is not None and rule.recurrent is _LSTM and len(operator.inputs) < _LSTM_INPUTS else rule
+    spec = SPECIFICATION.get(operator.code.name)
+    return None if spec is not None and spec.recurrent is _LSTM and len(operator.inputs) < _LSTM_INPUTS else spec
 
 
 def float_slots(subgraph: Subgraph, indices: list[int]) -> list[int]:

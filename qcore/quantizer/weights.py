@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from qcore.errors import QuantizationError
 from qcore.model import OPTIONAL, Operator
-from qcore.numerics import QuantizedTensor, choose_params, round_to_codes
-from qcore.numerics.params import SMALLEST_HALF_RANGE
+from qcore.numerics import QuantizedTensor, quantize_by_division
 from qcore.quantizer.graph import Graph, Use, real_constant
 from qcore.quantizer.options import Options
 
@@ -94,9 +93,7 @@ def shared_weights(graph: Graph, options: Options) -> list[SharedWeights]:
 
 
 def quantize_weights(weights: SharedWeights, dtype: str) -> QuantizedTensor:
-    """Weights as symmetric codes of a narrow range: ``round_half_away(w / scale)``, divided in double.
-
-    The scale, a double until the file stores it as float32, maps each part's greatest magnitude to the greatest code.
+    """Weights as symmetric codes of a narrow range, divided in double.
 
     Args:
         weights: their values, and whether they get one scale or several.
@@ -104,19 +101,9 @@ def quantize_weights(weights: SharedWeights, dtype: str) -> QuantizedTensor:
 
     Raises:
         QuantizationError: weights that are NaN or infinite, or have too few dimensions.
-
-    Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.cc#GetUniformQuantizedTypeForWeight,
-    ``UniformQuantizedValueConverter#quantizeFloatToInt8`` of MLIR.
     """
-    values, axis = weights.values, weights.axis
     require_usable(weights)
-    others = None if axis is None else tuple(i for i in range(values.ndim) if i != axis)
-    reach = np.abs(values).max(axis=others, initial=0).astype(np.float64)
-    params = choose_params(-reach, reach, dtype, symmetric=True, narrow_range=True, axis=axis or 0)
-    scale = np.maximum(reach, SMALLEST_HALF_RANGE) / params.quantized_max
-    if axis is not None:
-        scale = scale.reshape(-1, *(1,) * (values.ndim - axis - 1))
-    return QuantizedTensor(round_to_codes(values / scale, params), params)
+    return quantize_by_division(weights.values, dtype, weights.axis)
 
 
 def require_usable(weights: SharedWeights) -> None:

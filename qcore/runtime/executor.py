@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from qcore.errors import InputError, InternalError, ModelError
 from qcore.kernels.opdef import Array, Session, Shape
 from qcore.model import OPTIONAL, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
-from qcore.runtime.memory import ALIGNMENT
+from qcore.runtime.memory import ALIGNMENT, SLACK
 from qcore.runtime.plan import Plan, PlannedOperator, Planner, Settings, run_step
+
+if TYPE_CHECKING:
+    from qcore.runtime.stages import Native
 
 Observer = Callable[[Mapping[int, Array]], None]
 """Takes the values that have just come to be, by tensor number; they are views, good until it returns."""
@@ -37,6 +40,7 @@ class Executor:
         self.plan: Plan | None = None
         self.values: dict[int, Array] = {}
         self.variables: dict[int, Array] = {}
+        self.stages: dict[int, Native] = {}
         self.ran = False
 
     def tensor(self, index: int) -> Tensor:
@@ -90,10 +94,10 @@ class Executor:
             return
         plan = self.planner.plan(self.input_shapes)
         try:
-            arena = np.zeros(plan.arena_size + ALIGNMENT, np.uint8)
+            arena = np.zeros(plan.arena_size + ALIGNMENT + 2 * SLACK, np.uint8)
         except MemoryError:
             raise ModelError(f"the graph needs {plan.arena_size} bytes for its tensors, more than there is") from None
-        start = -arena.ctypes.data % ALIGNMENT
+        start = SLACK + -(arena.ctypes.data + SLACK) % ALIGNMENT
         self.values = dict(plan.constants)
         for index, offset in plan.offsets.items():
             storage, shape = self.storage(index), plan.shapes[index]
@@ -108,7 +112,16 @@ class Executor:
                 self.variables[index] = self.fresh_variable(self.graph.tensors[index])
         self.values.update(self.variables)
         self.plan = plan
+        self.stages = self.native_stages(plan)
         self.ran = False
+
+    def native_stages(self, plan: Plan) -> dict[int, Native]:
+        """The programs of the fast engine, by the position of their first operator; none for the reference engine."""
+        if self.settings.engine == "reference":
+            return {}
+        from qcore.runtime.stages import native_stages
+
+        return native_stages(plan, self.values, self.settings.threads, alone=self.observer is not None)
 
     def storage(self, index: int) -> np.dtype[Any]:
         """NumPy type of a tensor's values."""
@@ -186,7 +199,14 @@ class Executor:
         self.ran = False
         values = self.values
         self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
-        for position, planned in enumerate(plan.operators):
+        position = 0
+        while position < len(plan.operators):
+            if (native := self.stages.get(position)) is not None:
+                native.program.run()
+                self.observe(o for i in native.positions for o in plan.operators[i].operator.outputs)
+                position = native.positions.stop
+                continue
+            planned = plan.operators[position]
             operator = planned.operator
             step = planned.step or self.planner.prepare_late(planned, values, plan.constants)
             results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
@@ -200,6 +220,7 @@ class Executor:
                 for i in (*operator.inputs, *operator.outputs):
                     if i not in plan.offsets and plan.last_use.get(i) == position and i not in plan.constants and i not in self.variables:
                         values.pop(i, None)
+            position += 1
         self.ran = True
 
     def observe(self, indices: Iterable[int]) -> None:

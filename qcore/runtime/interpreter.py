@@ -13,14 +13,14 @@ from qcore.errors import InputError, UnsupportedError
 from qcore.kernels.opdef import Arithmetic, Array, OpDef
 from qcore.model import Model
 from qcore.runtime.details import tensor_details
-from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Engine, Settings
 from qcore.runtime.real_values import to_elements, to_real
 from qcore.runtime.session import Session
 from qcore.runtime.signature import SignatureRunner
 from qcore.schema import load
 from qcore.schema.check import check
 
-ENGINES = ("auto", "reference")
+ENGINES = ("auto", "reference", "fast")
 RESOLVERS: Mapping[str, Arithmetic] = MappingProxyType(
     {"AUTO": "xnnpack", "BUILTIN": "xnnpack", "BUILTIN_REF": "reference", "BUILTIN_WITHOUT_DEFAULT_DELEGATES": "builtin"}
 )
@@ -95,7 +95,10 @@ class Interpreter:
             self.model = source
         else:
             self.model = load(source)  # type: ignore[arg-type]
-        settings = Settings(arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit, custom_ops or {})
+        chosen: Engine = "fast" if engine == "fast" else "reference"
+        settings = Settings(
+            arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit, custom_ops or {}, chosen, num_threads or 1
+        )
         self._session = Session(self.model, settings)
 
     def allocate_tensors(self) -> None:

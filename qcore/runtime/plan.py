@@ -11,6 +11,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import Life, place
 from qcore.schema import constant, default_options
 
+Engine = Literal["reference", "fast"]
 DEFAULT_MEMORY_LIMIT = 2**30
 DEFAULT_LOOP_LIMIT = 10_000
 SCRATCH_PER_ELEMENT = 16
@@ -36,6 +38,8 @@ class Settings:
     memory_limit: bytes that tensors and the temporaries of one kernel may take together, constants of the file not counted.
     loop_limit: most iterations of one loop of the graph.
     custom_ops: the caller's own operators by custom code; they go before qcore's.
+    engine: "reference" runs every operator on NumPy, "fast" runs generated code where there is some.
+    threads: that share the work of the fast engine; they change no result.
     """
 
     arithmetic: Arithmetic = "reference"
@@ -43,6 +47,8 @@ class Settings:
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     loop_limit: int = DEFAULT_LOOP_LIMIT
     custom_ops: Mapping[str, OpDef] = field(default_factory=dict)
+    engine: Engine = "reference"
+    threads: int = 1
 
 
 @dataclass

@@ -12,6 +12,9 @@ from qcore.model import Model, Subgraph
 from qcore.runtime.executor import Executor
 from qcore.runtime.plan import Settings
 
+REMEMBERING = frozenset({"VAR_HANDLE", "HASHTABLE", "RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
+"""Operators that carry something from one invoke to the next, apart from variable tensors."""
+
 
 class Session:
     """Makes executors as they are needed, and lets operators call subgraphs; see ``qcore.kernels.opdef.Session``.
@@ -27,6 +30,7 @@ class Session:
         self.resources: dict[Any, Any] = {}
         self._executors: dict[int, Executor] = {}
         self._running: list[int] = []
+        self._remembers = any(op.code.name in REMEMBERING for graph in model.subgraphs for op in graph.operators)
 
     def executor(self, subgraph: int = 0) -> Executor:
         """The executor of a subgraph.
@@ -45,6 +49,13 @@ class Session:
         """Set every variable tensor back to real zero."""
         for executor in self._executors.values():
             executor.reset_variables()
+
+    def restart(self) -> None:
+        """Forget whatever was kept from one call to the next: variables, resources, the state of random generators."""
+        if self._remembers:
+            self._executors.clear()
+            self.resources.clear()
+        self.reset_variables()
 
     def signature(self, subgraph: int) -> tuple[tuple[Operand, ...], tuple[Operand, ...]]:
         """Inputs and outputs of a subgraph as the file declares them.

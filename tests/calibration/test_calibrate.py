@@ -5,7 +5,8 @@ from __future__ import annotations
 import concurrent.futures
 import multiprocessing
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -128,29 +129,36 @@ def test_parts_calibrated_apart_merge_into_the_whole() -> None:
     assert merged.to_bytes() == whole.to_bytes()
 
 
-def test_threads_give_the_same_statistics_as_one() -> None:
-    data = samples(3 * SHARD + 5)
-    expected = calibrate(residual(), data).to_bytes()
-    with concurrent.futures.ThreadPoolExecutor(3) as executor:
-        assert calibrate(residual(), iter(data), executor=executor).to_bytes() == expected
-
-
-def test_processes_give_the_same_statistics_as_one() -> None:
-    data = [("negate", {"in": x}) for x in samples(2 * SHARD + 5)] + samples(4)
-    expected = calibrate(two_signatures(), data).to_bytes()
-    with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
-        assert calibrate(two_signatures(), iter(data), executor=executor).to_bytes() == expected
-        with pytest.raises(qcore.InputError, match=r"sample 20, input 'x': got shape \[1, 3\]"):
-            calibrate(one_input(), [*samples(20), np.zeros((1, 3), np.float32)], executor=executor)
-
-
-def test_a_dask_cluster_gives_the_same_statistics_as_one_process() -> None:
+@contextmanager
+def dask(processes: bool) -> Iterator[concurrent.futures.Executor]:
+    """A cluster on this machine: one worker, in a process of its own or in this one."""
     distributed = pytest.importorskip("distributed", reason="needs the extra 'distributed'")
-    data = samples(2 * SHARD + 1)
-    expected = calibrate(residual(), data).to_bytes()
-    cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
-    with cluster, distributed.Client(cluster) as client, client.get_executor() as executor:
-        assert calibrate(residual(), data, executor=executor).to_bytes() == expected
+    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": processes, "dashboard_address": None}
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client, client.get_executor() as executor:
+        yield executor
+
+
+EXECUTORS: dict[str, Callable[[], AbstractContextManager[concurrent.futures.Executor]]] = {
+    "threads": lambda: concurrent.futures.ThreadPoolExecutor(3),
+    "processes": lambda: concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")),
+    "dask": lambda: dask(processes=False),
+    "dask with processes": lambda: dask(processes=True),
+}
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_any_executor_gives_the_statistics_and_the_errors_of_one_process(kind: str) -> None:
+    data = [("negate", {"in": x}) for x in samples(2 * SHARD + 5)] + samples(4)
+    ending, endless = np.float32([1]), np.float32([-1])
+    with EXECUTORS[kind]() as executor:
+        parallel = calibrate(two_signatures(), iter(data), executor=executor)
+        assert parallel.to_bytes() == calibrate(two_signatures(), data).to_bytes()
+        with pytest.raises(qcore.InputError, match=r"^sample 20, input 'x': got shape \[1, 3\], expected \[1, 4\]$"):
+            calibrate(one_input(), [*samples(20), np.zeros((1, 3), np.float32)], executor=executor)
+        with pytest.raises(qcore.ModelError, match=rf"^sample {SHARD}: WHILE \(op 0, output 'y'\): goes on after 50 iterations"):
+            calibrate(loop(), [*[ending] * SHARD, endless], executor=executor, loop_limit=50)
+        with pytest.raises(qcore.InputError, match="drawing failed after 1: KeyError"):
+            calibrate(one_input(), ({0: x}[n] for n, x in enumerate(samples(2))), executor=executor)
 
 
 class Counting(concurrent.futures.ThreadPoolExecutor):

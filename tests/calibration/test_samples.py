@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import pickle
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,13 @@ def test_open_dimensions_take_any_size() -> None:
     assert x.shape == (7, 4)
 
 
+class Failing:
+    """What cannot be turned into an array."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise RuntimeError("no array today")
+
+
 @pytest.mark.parametrize(
     ("sample", "message"),
     [
@@ -62,22 +71,36 @@ def test_open_dimensions_take_any_size() -> None:
         ([A, B, A], "sample 3: got 3 arrays"),
         (A, "sample 3: got 1 arrays"),
         (None, "sample 3: got 1 arrays"),
+        ([], "sample 3: got 0 arrays"),
         ({"a": A}, r"sample 3: got inputs \['a'\], expected \['first', 'second'\]"),
         ({"a": A, "c": B}, r"sample 3: got inputs \['a', 'c'\]"),
         ({"a": A, "first": A}, r"sample 3: got inputs \['a', 'first'\]"),
         ({"a": A, "b": B, "c": B}, "sample 3: got inputs"),
         ({}, r"sample 3: got inputs \[\]"),
+        ({0: A, 1: B}, r"sample 3: got inputs \[0, 1\], expected \['first', 'second'\]"),
+        ({0: A, "b": B}, r"sample 3: got inputs \[0, 'b'\]"),
+        ({"a": A, "b": {"c": B}}, r"sample 3, input 'b': got shape \[\]"),
+        (("serve", {"a": A, "b": B}), r"sample 3: got inputs \['a', 'b'\], expected \['first', 'second'\]"),
+        (("serve", A, B), "sample 3: got 3 arrays"),
+        ((None, {"first": A}), r"sample 3, input 'a': got shape \[\]"),
         (("other", {"first": A}), r"sample 3: no signature 'other', the model has \['serve'\]"),
         ([A, B[:, :3]], r"sample 3, input 'b': got shape \[1, 3\], expected \[1, 4\]"),
         ([A[np.newaxis, np.newaxis], B], r"sample 3, input 'a': got shape \[1, 1, 1, 4\]"),
         ([np.float32(1), B], r"sample 3, input 'a': got shape \[\]"),
         ([np.zeros((0, 4), np.float32), B], r"sample 3, input 'a': got shape \[0, 4\]"),
         ([A, np.uint8([[1, 2, 3, 4]])], "sample 3, input 'b': got uint8, expected float32; scale it as the model was trained on"),
+        ([None, B], r"sample 3, input 'a': got shape \[\]"),
+        ([b"bytes", B], r"sample 3, input 'a': got shape \[\]"),
+        ([np.zeros(0, np.float32), B], r"sample 3, input 'a': got shape \[1, 0\]"),
         ([A, B > 0], "sample 3, input 'b': got bool, expected float32"),
         ([A, B.astype(np.complex64)], "sample 3, input 'b': got complex64"),
         ([A, [["a"] * 4]], "sample 3, input 'b': got <U1"),
         ([A, [["a", None, {}, 3]]], "sample 3, input 'b': got object"),
+        ([A, [[10**400] * 4]], "sample 3, input 'b': got object"),
+        ([A, np.array([["2020-01-01"] * 4], "M8")], "sample 3, input 'b': got datetime64"),
+        ([A, np.zeros((1, 4), [("f", "f4")])], r"sample 3, input 'b': got \[\('f', '<f4'\)\]"),
         ([A, [[1, 2], [3]]], "sample 3, input 'b': not an array"),
+        ([A, Failing()], "sample 3, input 'b': not an array: no array today"),
         ([A, np.array([[1, np.nan, 2, np.nan]])], r"sample 3, input 'b': 2 values are NaN or infinite, the first, nan, at \(0, 1\)"),
         ([np.array([[1e39, 1, 2, 3]]), B], r"sample 3, input 'a': 1 values are NaN or infinite, the first, inf, at \(0, 0\)"),
     ],
@@ -147,7 +170,10 @@ def test_a_folder_of_arrays_is_read_in_the_order_of_names(tmp_path: Path) -> Non
         calibrate(two_inputs(), tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:40], lambda b: b"PK\x03\x04" + b[8:60], lambda b: b"", lambda b: b"\x80\x04" + b])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:40], lambda b: b"PK\x03\x04" + b[8:60], lambda b: b"", lambda b: b"\x80\x04" + b, lambda b: b[:-30], lambda b: b[30:]],
+)
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / f"sample{suffix}"
@@ -158,10 +184,52 @@ def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, damage: Callable[[
         calibrate(one_input(), tmp_path)
 
 
-def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
-    np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
+@pytest.mark.parametrize("content", [np.array([{}], object), {"x": 1}])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_pickled_objects_are_not_loaded(tmp_path: Path, suffix: str, content: Any) -> None:
+    with (tmp_path / f"x{suffix}").open("wb") as file:
+        (np.save if suffix == ".npy" else np.savez)(file, np.asarray(content, object), allow_pickle=True)
+    with pytest.raises(qcore.InputError, match=rf"cannot read .*x\{suffix}"):
+        calibrate(one_input(), tmp_path)
+    (tmp_path / f"x{suffix}").write_bytes(pickle.dumps(content))
+    with pytest.raises(qcore.InputError, match=rf"cannot read .*x\{suffix}"):
+        calibrate(one_input(), tmp_path)
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qcore.calibration.samples.LARGEST_ARCHIVE", 1_000_000)
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros(1_000_000, np.uint8))
+    with pytest.raises(qcore.InputError, match=r"cannot read .*x\.npz.*unpacks to 1000128 bytes, at most 1000000"):
+        calibrate(one_input(), tmp_path)
+
+
+def test_an_array_that_says_it_is_huge_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", A)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"(1, 4), }" + b" " * 12, b"(1, 4000000000000), }"))
     with pytest.raises(qcore.InputError, match=r"cannot read .*x\.npy"):
         calibrate(one_input(), tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_regular_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.npy")
+    with pytest.raises(qcore.InputError, match=r"cannot read .*x\.npy.*no regular file"):
+        calibrate(one_input(), tmp_path)
+
+
+def failing(count: int) -> Iterator[np.ndarray]:
+    """Some samples, then an error."""
+    for _ in range(count):
+        yield A
+    raise OSError("disk gone")
+
+
+class Unreadable(list[np.ndarray]):
+    """An iterable that knows its length but cannot be read."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        raise RuntimeError("no iterator")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +244,12 @@ def test_pickled_objects_are_not_loaded(tmp_path: Path) -> None:
         (np.float32(1), "expected an iterable"),
         (np.array(1.0), "got ndarray"),
         ("missing folder", "cannot read the folder 'missing folder'"),
+        ("nul\0", "cannot read the folder"),
+        (failing(0), "drawing failed after 0: OSError: disk gone"),
+        (failing(2), "drawing failed after 2: OSError: disk gone"),
+        (lambda: failing(1), "drawing failed after 1: OSError: disk gone"),
+        (lambda: {}["x"], "the function that gives them failed: KeyError: 'x'"),
+        (Unreadable(), "drawing failed after 0: RuntimeError: no iterator"),
         (Path(__file__), "cannot read the folder"),
     ],
 )

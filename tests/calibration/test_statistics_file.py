@@ -157,5 +157,20 @@ def test_an_archive_that_would_unpack_to_too_much_is_refused_unread(monkeypatch:
 def test_files_that_cannot_be_read_or_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(qcore.InputError, match=r"cannot read .*missing\.npz"):
         Statistics.load(tmp_path / "missing.npz")
-    with pytest.raises(qcore.InputError, match="cannot write"):
-        STATISTICS.save(tmp_path)
+    for path in (tmp_path, tmp_path / "missing" / "statistics.npz", "nul\0", None):
+        with pytest.raises(qcore.InputError, match="cannot write"):
+            STATISTICS.save(path)  # type: ignore[arg-type]
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "statistics.npz"
+    STATISTICS.save(path)
+
+    def full(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(qcore.InputError, match=r"cannot write .*statistics\.npz.*disk full"):
+        Statistics().save(path)
+    assert path.read_bytes() == CONTENT
+    assert list(tmp_path.iterdir()) == [path]

@@ -107,6 +107,29 @@ def test_a_wrong_shape_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr().err.startswith("error: ")
 
 
+@pytest.mark.parametrize("name", ["x.npz", "x.npy"])
+def test_a_damaged_array_file_is_an_error(name: str, image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez_compressed(tmp_path / "whole.npz", np.load(image))
+    whole = (tmp_path / "whole.npz").read_bytes()
+    middle = len(whole) // 3
+    damaged = [whole[:n] for n in (0, 4, middle, len(whole) - 1)] + [whole[:middle] + b"\xff" * 16 + whole[middle + 16 :]]
+    for content in damaged:
+        (tmp_path / name).write_bytes(content)
+        assert run.main([str(DIGITS), "--input", str(tmp_path / name)]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"error: --input {tmp_path / name}: ")
+        assert err.count("\n") == 1
+
+
+def test_an_array_file_is_what_its_name_says(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.npz").write_bytes(image.read_bytes())
+    np.savez(tmp_path / "y.npz", np.load(image))
+    (tmp_path / "y.npz").rename(tmp_path / "y.npy")
+    for name, message in (("x.npz", "expected arrays by name"), ("y.npy", "expected a single array")):
+        assert run.main([str(DIGITS), "--input", str(tmp_path / name)]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_inspect_shows_operators_tensors_and_quantization(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", str(DIGITS)]) == 0
     out = capsys.readouterr().out

@@ -11,28 +11,32 @@ import pytest
 
 from qcore.errors import InputError
 from qcore.numerics import (
+    ErrorSums,
     cosine_similarity,
     error_metrics,
     max_abs_error,
     mean_abs_error,
+    mean_error,
     mean_squared_error,
     quantize_tensor,
     sqnr_db,
 )
 
-ALL = [sqnr_db, cosine_similarity, max_abs_error, mean_abs_error, mean_squared_error]
+ALL = [sqnr_db, cosine_similarity, max_abs_error, mean_error, mean_abs_error, mean_squared_error]
 
 
 def test_definitions_on_small_numbers() -> None:
     r, a = [3.0, -4.0], [3.0, -3.0]
     assert sqnr_db(r, a) == pytest.approx(10 * math.log10(25 / 1))
     assert cosine_similarity(r, a) == pytest.approx((9 + 12) / (5 * math.sqrt(18)))
-    assert (max_abs_error(r, a), mean_abs_error(r, a), mean_squared_error(r, a)) == (1.0, 0.5, 0.5)
+    assert (max_abs_error(r, a), mean_error(r, a), mean_abs_error(r, a), mean_squared_error(r, a)) == (1.0, 0.5, 0.5, 0.5)
+    assert mean_error([1.0, 1.0, 1.0], [0.0, 2.0, 0.0]) == pytest.approx(-1 / 3)
+    assert error_metrics([0.0, 0.0], [3.0, 3.0]).root_mean_squared_error == 3.0
 
 
 @pytest.mark.parametrize("values", [[], [0.0, 0.0], [1.0, -2.0]])
 def test_equal_arrays_have_no_error(values: list[float]) -> None:
-    assert [metric(values, values) for metric in ALL] == [math.inf, pytest.approx(1.0), 0.0, 0.0, 0.0]
+    assert [metric(values, values) for metric in ALL] == [math.inf, 1.0, 0.0, 0.0, 0.0, 0.0]
 
 
 def test_error_without_signal() -> None:
@@ -51,6 +55,22 @@ def test_opposite_directions() -> None:
 @pytest.mark.parametrize("metric", ALL)
 def test_nan_shows(metric: Callable[..., Any]) -> None:
     assert math.isnan(metric([1.0, 2.0], [1.0, math.nan]))
+
+
+def test_nan_and_infinities_in_both_arrays_alike_are_left_out() -> None:
+    r, a = [1.0, math.nan, math.inf, -math.inf, 3.0], [1.5, math.nan, math.inf, -math.inf, 3.0]
+    assert error_metrics(r, a) == error_metrics([1.0, 3.0], [1.5, 3.0])
+    assert error_metrics([math.inf], [1.0]).max_abs_error == error_metrics([math.inf], [-math.inf]).max_abs_error == math.inf
+
+
+def test_sums_over_parts_give_the_metrics_of_the_whole() -> None:
+    r, a = np.arange(24.0).reshape(4, 6), np.arange(24.0).reshape(4, 6)[::-1]
+    sums = ErrorSums()
+    for part in range(4):
+        sums.add(r[part], a[part])
+    sums.add(np.zeros((0, 3)), np.zeros((0, 3)))
+    # Integers: no sum rounds.
+    assert sums.metrics() == error_metrics(r, a)
 
 
 @pytest.mark.parametrize("metric", [*ALL, error_metrics])

@@ -71,6 +71,29 @@ def branches(rng: np.random.Generator) -> Model:
     return b.model(y)
 
 
+def lstm(leave_out: tuple[int, ...] = (), projection: bool = False) -> Model:
+    """x[1, 2, 4] -> UNIDIRECTIONAL_SEQUENCE_LSTM of three units -> y."""
+    units, depth = 3, 4
+    rng = np.random.default_rng(0)
+    b = Builder()
+    x = b.input("x", (1, 2, depth))
+    inputs = [x] + [OPTIONAL] * 23
+    for slot in range(1, 9):
+        inputs[slot] = b.constant(f"w{slot}", rng.uniform(-1.27, 1.27, (units, depth if slot < 5 else units)))
+    for slot in range(12, 16):
+        inputs[slot] = b.constant(f"b{slot}", rng.uniform(-1, 1, units))
+    if projection:
+        inputs[16] = b.constant("projection", rng.uniform(-1, 1, (units, units)))
+    for slot in (18, 19):
+        inputs[slot] = b.tensor(f"state{slot}", (1, units))
+        b.tensors[inputs[slot]].is_variable = True
+    for slot in leave_out:
+        inputs[slot] = OPTIONAL
+    y = b.tensor("y", (1, 2, units))
+    b.op("UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, y, fused_activation_function="TANH")
+    return b.model(y)
+
+
 def names(model: Model, subgraph: int = 0) -> list[str]:
     """The operators, in the order they run."""
     return [operator.name for operator in model.subgraphs[subgraph].operators]

@@ -13,7 +13,7 @@ from qcore.model import OPTIONAL, Model, Tensor
 from qcore.numerics import dequantize
 from qcore.quantizer import Rule, quantize_model
 from qcore.quantizer.graph import params_of
-from qcore.quantizer.int16x8_params import activation_params, quantize_constant, quantize_weights
+from qcore.quantizer.int16x8_params import activation_params, quantize_constant
 from qcore.quantizer.int16x8_specification import SPECIFICATION
 from qcore.schema import constant
 from qcore.schema.check import check
@@ -59,21 +59,22 @@ def test_a_tensor_that_is_always_zero_gets_a_usable_scale(high: float) -> None:
     assert activation_params(0.0, high).scale[0] == np.float32(1) / np.float32(32767)
 
 
-def test_weights_multiply_by_127_over_the_greatest_magnitude() -> None:
-    values = np.float32([[0.3483826, 0.061721325], [0, 0]])
-    codes = quantize_weights(values, np.float32([0.3483826, 0]), 0)
-    assert codes.data.tolist() == [[127, 23], [0, 0]]
-    assert codes.params.scale.tolist() == [np.float32(0.3483826) / np.float32(127), 0]
-
-
-def test_weights_of_zeros_with_one_scale_have_the_scale_one() -> None:
-    assert quantize_weights(np.zeros((2, 2), np.float32), np.zeros(1, np.float32), None).params.scale.tolist() == [1]
+def test_weights_of_zeros_have_a_scale_of_1_for_all_or_of_0_for_each_channel() -> None:
+    b = Builder()
+    x, y = b.input("x", (1, 4)), b.tensor("y", (1, 3))
+    b.op("FULLY_CONNECTED", [x, b.constant("weights", np.zeros((3, 4)))], y)
+    model = b.model(y)
+    for per_channel, scales in ((True, [0, 0, 0]), (False, [1])):
+        quantized = quantize_model(model, "int16x8", Ranges(), per_channel=per_channel)
+        weights = tensor_of(quantized, find(quantized, "FULLY_CONNECTED"), 1)
+        assert params_of(weights).scale.tolist() == scales
+        assert not values_of(weights).any()
 
 
 def test_constants_use_codes_up_to_32767() -> None:
     codes = quantize_constant(np.float32([3, -1.5, 0]))
     assert codes.data.tolist() == [32767, -16384, 0]
-    assert quantize_constant(np.zeros(2, np.float32)).params.scale.tolist() == [0]
+    assert quantize_constant(np.zeros(2, np.float32)).params.scale.tolist() == [np.float32(1) / np.float32(32767)]
 
 
 def test_a_dense_layer_has_int8_weights_and_a_bias_in_their_products_scale() -> None:
@@ -241,14 +242,64 @@ def test_unusable_weights_keep_an_operator_in_floating_point(weights: np.ndarray
         quantize_model(model, "int16x8", Ranges(), float_fallback=False)
 
 
-def test_operators_that_tensorflow_quantizes_without_a_kernel_are_named() -> None:
+def test_an_operator_that_only_litert_has_in_int16_is_warned_of() -> None:
+    b = Builder()
+    x, y = b.input("x", (1, 4)), b.tensor("y", (1, 8))
+    b.op("TILE", [x, b.constant("multiples", [1, 2], "int32")], y)
+    with pytest.warns(UserWarning, match=r"TILE needs LiteRT 2, .*; Rule\(False, operator='TILE'\)"):
+        quantize_model(b.model(y), "int16x8", Ranges())
+    kept = quantize_model(b.model(y), "int16x8", Ranges(), rules=[Rule(False, operator="TILE")])
+    assert names(kept) == ["TILE"]
+
+
+def test_an_operator_without_int16_kernels_stays_float() -> None:
+    """TensorFlow's converter quantizes SQUARED_DIFFERENCE, and nothing runs it."""
     b = Builder()
     x, y = b.input("x", (1, 4)), b.tensor("y", (1, 4))
     b.op("SQUARED_DIFFERENCE", [x, x], y)
-    with pytest.warns(UserWarning, match=r"no int16 kernel for SQUARED_DIFFERENCE; Rule\(False, operator='SQUARED_DIFFERENCE'\)"):
-        quantize_model(b.model(y), "int16x8", Ranges())
-    kept = quantize_model(b.model(y), "int16x8", Ranges(), rules=[Rule(False, operator="SQUARED_DIFFERENCE")])
-    assert names(kept) == ["SQUARED_DIFFERENCE"]
+    assert names(quantize_model(b.model(y), "int16x8", Ranges())) == ["SQUARED_DIFFERENCE"]
+    with pytest.raises(QuantizationError, match=r"SQUARED_DIFFERENCE \(op 0, output 'y'\): 16x8 has no rule for it"):
+        quantize_model(b.model(y), "int16x8", Ranges(), float_fallback=False)
+
+
+@pytest.mark.parametrize(("reach", "raised"), [(1.0, False), (2.0**-14, True), (2.0**-13, False)])
+def test_the_scale_of_a_sum_is_raised_where_kernels_abort(reach: float, raised: bool) -> None:
+    """TensorFlow Lite's ADD ends the process where the output's scale is no more than a 2**-14th of an input's."""
+    b = Builder()
+    x, z, y = b.input("x", (1, 4)), b.input("z", (1, 4)), b.tensor("y", (1, 4))
+    b.op("ADD", [x, z], y)
+    model = quantize_model(b.model(y), "int16x8", Ranges({y: (-reach, 0.0)}))
+    operator = find(model, "ADD")
+    scale = scale_of(model.subgraphs[0].tensors[operator.outputs[0]])
+    assert scale == np.float32(2.0**-13 if raised else reach) / np.float32(32767)
+    assert not run_qcore(model, [np.float32([[1, -1, 0.5, 0]]), np.float32([[-1, 1, -0.5, 0]])])[0].any()
+
+
+def test_what_computes_with_the_masks_of_attention_stays_float() -> None:
+    """TensorFlow Lite's ADD would end the process, and its SOFTMAX shift by more bits than there are."""
+    b = Builder()
+    x, s, y = b.input("x", (1, 2)), b.tensor("s", (1, 2)), b.tensor("y", (1, 2))
+    least = float(np.finfo(np.float32).min)
+    b.op("ADD", [x, b.constant("mask", [[0, least]])], s)
+    b.op("SOFTMAX", [s], y, beta=1.0)
+    assert names(quantize_model(b.model(y), "int16x8", Ranges({s: (least, 1)}))) == ["ADD", "SOFTMAX"]
+
+
+def test_constants_of_float16_are_weights() -> None:
+    model = quantize_model(quantize_model(dense(rng()), "float16"), "int16x8", Ranges())
+    assert names(model) == ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+
+
+@pytest.mark.parametrize(("bias_type", "named"), [("int64", None), ("int32", "int32")])
+def test_files_from_before_2020_say_the_type_of_biases_only_where_they_must(bias_type: str, named: str | None) -> None:
+    """TensorFlow's converter does not find their operators; int64 goes without saying, int32 would be read as int64."""
+    model = dense(rng())
+    for old in (False, True):
+        model.subgraphs[0].operators[0].code.in_old_field = old
+        found = quantize_model(model, "int16x8", Ranges(), bias_type=bias_type)  # type: ignore[arg-type]
+        options = find(found, "FULLY_CONNECTED").options
+        assert options is not None
+        assert options["quantized_bias_type"] == ((named or "float32") if old else bias_type)
 
 
 def test_sums_do_not_have_power_of_two_scales() -> None:
@@ -279,3 +330,12 @@ def test_weights_dequantize_to_within_half_a_step() -> None:
 def test_the_specification_names_builtin_operators() -> None:
     assert set(SPECIFICATION) <= set(ENUMS["BuiltinOperator"].names)
     assert OPTIONAL not in {slot for row in SPECIFICATION.values() for slot in row.inputs}
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [([], [1]), ([OPTIONAL], [1]), ([0], [])])
+def test_a_dequantize_that_lacks_something_is_left(inputs: list[int], outputs: list[int]) -> None:
+    b = Builder()
+    b.input("x", (1, 4))
+    b.tensor("y", (1, 4))
+    b.op("DEQUANTIZE", inputs, outputs)
+    assert names(quantize_model(b.model(0), "int16x8", Ranges())) == ["DEQUANTIZE"]

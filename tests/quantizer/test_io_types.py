@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qcore.errors import QuantizationError
-from qcore.model import Model
+from qcore.model import Model, Signature
 from qcore.quantizer import Rule, quantize_model
 from qcore.schema.check import check
 from tests.conformance.harness import run_qcore
@@ -78,17 +78,74 @@ def test_indices_stay_integers() -> None:
     assert interface(model) == [("ids", "int32"), ("x", "int16"), ("y", "int16")]
 
 
-@pytest.mark.parametrize("kept", ["x", "y"])
-def test_an_interface_in_floating_point_is_refused_by_name(kept: str) -> None:
+def absolutes() -> Model:
+    """x -> ABS -> n -> RELU -> r -> ABS -> y."""
     b = Builder()
     x, n, r, y = (b.tensor(name, (1, 4)) if name != "x" else b.input(name, (1, 4)) for name in "xnry")
     b.op("ABS", [x], n)
     b.op("RELU", [n], r)
     b.op("ABS", [r], y)
+    return b.model(y)
+
+
+@pytest.mark.parametrize("kept", ["x", "y"])
+def test_an_interface_in_floating_point_stays_so_and_is_named(kept: str) -> None:
     rule = Rule(False, tensor="n" if kept == "x" else "y")
-    types = {"input_type": "int16"} if kept == "x" else {"output_type": "int16"}
-    with pytest.raises(QuantizationError, match=f"put '{kept}' is (read|computed) in floating point by ABS"):
-        quantize_model(b.model(y), "int16x8", [np.ones((1, 4), np.float32)], rules=[rule], **types)  # type: ignore[arg-type]
+    with pytest.warns(UserWarning, match=f"put '{kept}' is (read|computed) in floating point by ABS, expected int16"):
+        model = quantize_model(absolutes(), "int16x8", [np.ones((1, 4), np.float32)], rules=[rule], input_type="int16", output_type="int16")
+    check(model)
+    assert interface(model) == [(name, "float32" if name == kept else "int16") for name in "xy"]
+
+
+def passing_on(*outputs: str) -> Model:
+    """x -> RELU -> y, and z, which nothing computes with; the outputs of those names."""
+    b = Builder()
+    numbers = {"x": b.input("x", (1, 4)), "z": b.input("z", (1, 4)), "y": b.tensor("y", (1, 4))}
+    b.op("RELU", [numbers["x"]], numbers["y"])
+    return b.model(*(numbers[name] for name in outputs))
+
+
+def test_an_interface_in_floating_point_is_refused_without_fallback() -> None:
+    """No operator stays float, only the interface would."""
+    samples = [[np.ones((1, 4), np.float32)] * 2]
+    with pytest.raises(QuantizationError, match="output 'z' is computed by no operator, expected int16"):
+        quantize_model(passing_on("y", "z"), "int16x8", samples, float_fallback=False, output_type="int16")
+
+
+@pytest.mark.parametrize(("mode", "dtype"), [("int8", "int8"), ("int16x8", "int16")])
+def test_an_input_that_is_an_output_too_changes_its_type_as_both(mode: str, dtype: str) -> None:
+    samples = [[np.ones((1, 4), np.float32)] * 2]
+    for types in ({}, {"input_type": dtype, "output_type": dtype}):
+        model = quantize_model(passing_on("y", "x"), mode, samples, **types)  # type: ignore[arg-type]
+        check(model)
+        found = dtype if types else "float32"
+        assert interface(model) == [("x", found), ("z", "float32"), ("y", found), ("x", found)]
+
+
+def test_int8_quantizes_an_input_for_operators_in_floating_point_too() -> None:
+    """A rule keeps the first ABS: it reads x through a DEQUANTIZE, and the interface is int8 all the same."""
+    types = {"input_type": "int8", "output_type": "int8"}
+    samples = [np.ones((1, 4), np.float32)]
+    model = quantize_model(absolutes(), "int8", samples, rules=[Rule(False, tensor="n")], **types)  # type: ignore[arg-type]
+    assert interface(model) == [("x", "int8"), ("y", "int8")]
+    assert names(model) == ["DEQUANTIZE", "ABS", "QUANTIZE", "RELU", "ABS"]
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_int8_leaves_a_signature_that_was_not_calibrated(dtype: str) -> None:
+    model = absolutes()
+    second = absolutes().subgraphs[0]
+    model.subgraphs.append(second)
+    assert model.signatures is not None
+    model.signatures.append(Signature("second", [("x", 0)], [("y", 3)], 1))
+    samples = [("serve", {"x": np.ones((1, 4), np.float32)})]
+    with pytest.warns(UserWarning, match=f"input 'x' is read in floating point by ABS, expected {dtype}; output 'y' is computed"):
+        found = quantize_model(model, "int8", samples, input_type=dtype, output_type=dtype)  # type: ignore[arg-type]
+    check(found)
+    assert [[graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)] for graph in found.subgraphs] == [
+        [dtype] * 2,
+        ["float32"] * 2,
+    ]
 
 
 def test_an_input_that_nothing_reads_stays() -> None:

@@ -2,64 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 from qcore.calibration import Statistics
-from qcore.model import OPTIONAL, Model, Operator, Tensor
+from qcore.model import Model
 from qcore.quantizer import quantize_model
 from qcore.schema import read
-from tests.quantizer.builder import Builder, branches, dense
+from tests.quantizer.builder import Builder, branches, dense, lstm
+from tests.quantizer.flow import assert_same
 
 tf = pytest.importorskip("tensorflow", reason="needs tensorflow")
-
-
-def in_data_flow_order(model: Model, subgraph: int) -> list[Operator]:
-    """The operators, depth first from the outputs, which does not depend on the order of the file."""
-    graph = model.subgraphs[subgraph]
-    producers = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
-    found: dict[int, Operator] = {}
-
-    def visit(tensor: int) -> None:
-        operator = producers.get(tensor)
-        if operator is not None and id(operator) not in found:
-            for i in operator.inputs:
-                visit(i)
-            found.setdefault(id(operator), operator)
-
-    for output in graph.outputs:
-        visit(output)
-    return list(found.values())
-
-
-def described(tensor: Tensor) -> dict[str, Any]:
-    q = tensor.quantization
-    scales = q is not None and len(q.scale) > 0
-    return {
-        "type": tensor.dtype,
-        "shape": tensor.shape,
-        "scale": q.scale.tolist() if scales and q else [],
-        "zero_point": q.zero_point.tolist() if scales and q else [],
-        "axis": q.quantized_dimension if scales and q and len(q.scale) > 1 else None,
-        "constant": None if tensor.buffer.data is None else tensor.buffer.data.tobytes(),
-    }
-
-
-def flow(model: Model, versions: bool) -> Iterator[tuple[str, Any]]:
-    for subgraph, graph in enumerate(model.subgraphs):
-        for operator in in_data_flow_order(model, subgraph):
-            yield operator.name, operator.code.version if versions else None
-            yield "options", {} if operator.options is None else {k: np.asarray(v).tolist() for k, v in operator.options.fields.items()}
-            for i in (*operator.inputs, *operator.outputs):
-                yield operator.name, None if i == OPTIONAL else described(graph.tensors[i])
-
-
-def assert_same(got: Model, want: bytes, versions: bool = True) -> None:
-    for ours, theirs in zip(flow(read(got.to_bytes()), versions), flow(read(want), versions), strict=True):
-        assert ours == theirs
 
 
 def matmuls() -> tuple[Callable[..., Any], list[Any]]:
@@ -143,3 +99,71 @@ def test_int16x8_is_that_of_the_converter(make: Callable[[np.random.Generator], 
     ranges = Statistics.from_model(read(calibrator.Calibrator(content).calibrate(lambda: iter(samples))))
     # The converter writes the versions of int8 kernels.
     assert_same(quantize_model(model, "int16x8", ranges, bias_type=bias), want, versions=False)  # type: ignore[arg-type]
+
+
+def residual() -> tuple[Callable[..., Any], list[Any]]:
+    """A tanh that joins a sum, pooling, resizing, a shared filter, and outputs from the middle."""
+    rng = np.random.default_rng(6)
+    filter, bias = tf.constant(rng.normal(size=(3, 3, 4, 4)).astype(np.float32) / 4), tf.constant(rng.normal(size=4).astype(np.float32))
+
+    def run(x: Any) -> Any:
+        y = tf.tanh(tf.nn.conv2d(x, filter, 1, "SAME") + bias)
+        z = tf.nn.relu6(tf.nn.conv2d(y, filter, 1, "SAME") - bias) + x
+        small = tf.nn.max_pool2d(z, 2, 2, "VALID")
+        joined = tf.concat([tf.image.resize(small, (8, 8)), z, y], 3)
+        return joined, tf.reduce_mean(joined, [1, 2]), tf.nn.softmax(tf.pad(small, [[0, 0], [1, 0], [0, 0], [0, 0]])), y
+
+    return run, [tf.TensorSpec([1, 8, 8, 4], tf.float32)]
+
+
+def attention() -> tuple[Callable[..., Any], list[Any]]:
+    """Products of activations, a mask, a normalization from its parts, splits, and an operator that stays float."""
+    rng = np.random.default_rng(7)
+    weights = tf.constant(rng.normal(size=(8, 24)).astype(np.float32) / 3)
+    mask = tf.constant(np.triu(np.full((6, 6), -9, np.float32), 1))
+
+    def run(x: Any) -> Any:
+        q, k, v = tf.split(tf.reshape(tf.matmul(tf.reshape(x, [6, 8]), weights), [1, 6, 24]), 3, 2)
+        y = tf.matmul(tf.nn.softmax(tf.matmul(q, k, transpose_b=True) * 0.35 + mask), v) + x
+        centred = y - tf.reduce_mean(y, -1, keepdims=True)
+        normal = centred * tf.math.rsqrt(tf.reduce_mean(centred * centred, -1, keepdims=True) + 1e-3)
+        return tf.sin(normal), tf.nn.gelu(normal), tf.transpose(tf.stack([normal, y]), [0, 2, 1, 3]), tf.argmax(normal, -1)
+
+    return run, [tf.TensorSpec([1, 6, 8], tf.float32)]
+
+
+def float_model(make: Callable[[], tuple[Callable[..., Any], list[Any]]]) -> bytes:
+    function, signature = make()
+    concrete = tf.function(function, input_signature=signature).get_concrete_function()
+    content: bytes = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
+    return content
+
+
+INT8 = {
+    "dense": lambda: dense(np.random.default_rng(4)).to_bytes(),
+    "branches": lambda: branches(np.random.default_rng(4)).to_bytes(),
+    "lstm": lambda: lstm().to_bytes(),
+    "convolutions": lambda: float_model(convolutions),
+    "residual": lambda: float_model(residual),
+    "attention": lambda: float_model(attention),
+    "loop": lambda: float_model(products),
+}
+
+
+@pytest.mark.parametrize("interface", ["float32", "int8", "uint8"])
+@pytest.mark.parametrize("name", INT8)
+def test_int8_is_that_of_the_converter(name: str, interface: str) -> None:
+    from tensorflow.lite.python import convert
+    from tensorflow.lite.python.optimize import calibrator
+
+    content = INT8[name]()
+    model = read(content)
+    rng = np.random.default_rng(5)
+    shapes = [model.subgraphs[0].tensors[i].shape for i in model.subgraphs[0].inputs]
+    samples = [[rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes] for _ in range(3)]
+    calibrated = calibrator.Calibrator(calibrator.add_intermediate_tensors(content)).calibrate(lambda: iter(samples))
+    for per_channel in (True, False):
+        dtype = getattr(tf, interface)
+        want = convert.mlir_quantize(calibrated, disable_per_channel=not per_channel, input_data_type=dtype, output_data_type=dtype)
+        options = {"per_channel": per_channel, "input_type": interface, "output_type": interface}
+        assert_same(quantize_model(read(calibrated), "int8", **options), want)  # type: ignore[arg-type]

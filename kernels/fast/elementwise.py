@@ -1,0 +1,273 @@
+"""Functions of each code, or of each pair of codes, of 8 bits: tables, sums and products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numpy.typing import NDArray
+
+from qcore.kernels.fast import requantization
+from qcore.kernels.fast.bytes_out import GROUP, Range, channel_order, to_bytes
+from qcore.kernels.fast.cpu import Tier
+from qcore.kernels.fast.depthwise import interleaved
+from qcore.kernels.fast.ir import I8, I32, I64, Code, Value, number, vector
+from qcore.kernels.fast.products import WordDot
+from qcore.kernels.fast.requantization import Kind
+
+CODES = 256
+QUARTER = 64
+"""Entries of a table of bytes that a vector of 512 bits holds."""
+
+
+def block_bytes(tier: Tier) -> int:
+    """Codes that are worked on at a time."""
+    return GROUP * tier.lanes
+
+
+class LookupArguments(NamedTuple):
+    """Addresses of codes, of a table of 256 entries and of the output; how many codes there are."""
+
+    input: int
+    table: int
+    output: int
+    codes: int
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A kernel that writes the table's entry for each code.
+
+    entry: bytes of one. Those of 4 lie as ``packed_table`` has them where codes are taken by blocks.
+    blocks: codes are taken a block at a time, of which there is at least one; the processor must have AVX-512.
+    """
+
+    entry: Literal[1, 4]
+    blocks: bool
+
+    def emit(self, name: str, tier: Tier) -> Code:
+        """Write the function. Threads share the codes."""
+        code = Code(name, LookupArguments)
+        if self.blocks:
+            self._by_blocks(code, tier)
+        else:
+            self._by_codes(code)
+        return code
+
+    def _by_blocks(self, code: Code, tier: Tier) -> None:
+        """The last block overlaps the one before."""
+        b, size = code.builder, block_bytes(tier)
+        tables = [ByteTable(code, code.at(code.pointer("table"), k * CODES)) for k in range(self.entry)]
+        with code.loop(*code.share(b.sdiv(code.add(code["codes"], size - 1), I64(size)))) as block:
+            start = code.smaller(code.multiply(block, size), code.add(code["codes"], -size))
+            codes = code.load(vector(I8, size), code.pointer("input"), start)
+            to = code.at(code.pointer("output"), code.multiply(start, self.entry))
+            found = [table.look_up(codes) for table in tables]
+            if self.entry == 1:
+                code.store(found[0], to)
+            else:
+                for entries, places in zip(interleaved(code, tier, found), channel_order(tier, GROUP).tolist(), strict=True):
+                    for part in range(0, size, 16):
+                        code.store(code.shuffle(entries, entries, range(part, part + 16)), to, 4 * places[part // 4])
+
+    def _by_codes(self, code: Code) -> None:
+        kind = {1: I8, 4: I32}[self.entry]
+        with code.loop(*code.share(code["codes"])) as i:
+            index = code.multiply(code.builder.zext(code.load(I8, code.pointer("input"), i), I64), self.entry)
+            code.store(code.load(kind, code.pointer("table"), index), code.pointer("output"), code.multiply(i, self.entry))
+
+
+class ByteTable:
+    """256 bytes in the registers of an AVX-512 processor."""
+
+    def __init__(self, code: Code, table: Value):
+        self.code = code
+        self.quarters = [code.load(vector(I8, QUARTER), table, start) for start in range(0, CODES, QUARTER)]
+
+    def look_up(self, codes: Value) -> Value:
+        """The entry of each of 64 codes, their bits taken as unsigned."""
+        code, (first, second, third, fourth) = self.code, self.quarters
+        permute, kind = "llvm.x86.avx512.vpermi2var.qi.512", vector(I8, QUARTER)
+        low, high = (code.call(permute, kind, [one, codes, other]) for one, other in ((first, second), (third, fourth)))
+        return code.builder.select(code.builder.icmp_signed("<", codes, number(kind, 0)), high, low)
+
+
+class Arguments(NamedTuple):
+    """What a call about pairs of codes is about.
+
+    The output is made in rows of one length. The last row may overlap the one before, and so may the last block of each row.
+
+    input1, input2, output: addresses; input2 has the length of a row where it repeats.
+    rows; last_row: where the last begins. length: of a row; last_block: where its last block begins; blocks.
+    table1, table2: addresses of ``packed_table``, for sums of tables.
+    factors_high, factors_low: two int16, the first input's before the second's; the factors of uint8 codes in a linear sum are
+        ``high * 2**HIGH + low``. offset: int32, of such a sum.
+    zero_point1, zero_point2: of uint8 codes, for products; input_flip: 128 where the inputs are int8, else 0.
+    constants: address of the requantization's.
+    """
+
+    input1: int
+    input2: int
+    output: int
+    rows: int
+    last_row: int
+    length: int
+    blocks: int
+    last_block: int
+    table1: int
+    table2: int
+    factors_high: int
+    factors_low: int
+    offset: int
+    zero_point1: int
+    zero_point2: int
+    input_flip: int
+    constants: int
+    zero_point: int
+    low: int
+    high: int
+    flip: int
+
+
+Operation = Literal["tables", "linear", "product"]
+
+HIGH = 15
+"""The low parts of factors are within ``2**(HIGH - 1)``."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A kernel.
+
+    operation: on both codes: a sum of their entries in two tables; a linear sum; a product less zero points.
+    kind: of the requantization.
+    repeats: the second input is the same for every row.
+    partial: a row is shorter than a block.
+    """
+
+    operation: Operation
+    kind: Kind
+    repeats: bool
+    partial: bool
+
+    def emit(self, name: str, tier: Tier) -> Code:
+        """Write the function. Threads share the rows."""
+        code = Code(name, Arguments)
+        operation = OPERATIONS[self.operation](code, tier)
+        planes = requantization.load(code, self.kind, code.pointer("constants"), tier.lanes)
+        output, kind = Range.of(code, tier), vector(I8, block_bytes(tier))
+        with code.loop(*code.share(code["rows"])) as row:
+            start = code.smaller(code.multiply(row, code["length"]), code["last_row"])
+            with code.loop(0, code["blocks"]) as block:
+                in_row = code.smaller(code.multiply(block, block_bytes(tier)), code["last_block"])
+                place = code.add(start, in_row)
+                x = code.load(kind, code.pointer("input1"), place)
+                y = code.load(kind, code.pointer("input2"), in_row if self.repeats else place)
+                steps = [requantization.emit(code, self.kind, lanes, planes) for lanes in operation.lanes(x, y)]
+                (codes,) = to_bytes(code, tier, [steps], output)
+                to = code.at(code.pointer("output"), place)
+                if self.partial:
+                    code.store_bytes(codes, to, code["length"])
+                else:
+                    code.store(codes, to)
+        return code
+
+
+class _Linear:
+    """A sum of multiples of the codes."""
+
+    def __init__(self, code: Code, tier: Tier):
+        self.code, self.tier, self.dot = code, tier, WordDot(code, tier)
+        self.flip = code.splat(code.builder.trunc(code["input_flip"], I8), block_bytes(tier))
+        names = "factors_high", "factors_low", "offset"
+        self.high, self.low, self.offset = (code.splat(code.builder.trunc(code[name], I32), tier.lanes) for name in names)
+
+    def lanes(self, x: Value, y: Value) -> list[Value]:
+        """Sums of the multiples: both codes of a pair are the words of a lane."""
+        b, dot, zero = self.code.builder, self.dot, number(x.type, 0)
+        high, low, none = dot.weights(self.high), dot.weights(self.low), number(self.offset.type, 0)
+        sums = []
+        for bytes_ in interleaved(self.code, self.tier, [b.xor(x, self.flip), zero, b.xor(y, self.flip), zero]):
+            words = dot.inputs(bytes_)
+            upper = b.shl(dot.add(none, words, high), number(none.type, HIGH))
+            sums.append(dot.add(b.add(upper, self.offset), words, low))
+        return sums
+
+
+class _Tables:
+    """Entries of two tables, added up."""
+
+    def __init__(self, code: Code, tier: Tier):
+        self.code, self.tier = code, tier
+        pointers = [code.pointer("table1"), code.pointer("table2")]
+        if tier.name == "avx512":
+            self.planes = [[ByteTable(code, code.at(pointer, k * CODES)) for k in range(4)] for pointer in pointers]
+        else:
+            self.pointers = pointers
+
+    def lanes(self, x: Value, y: Value) -> list[Value]:
+        """Sums of the entries."""
+        return [self.code.builder.add(one, other) for one, other in zip(self.entries(x, 0), self.entries(y, 1), strict=True)]
+
+    def entries(self, codes: Value, which: int) -> list[Value]:
+        """A table's entry for each code."""
+        code, kind = self.code, vector(I32, self.tier.lanes)
+        if self.tier.name == "avx512":
+            entries = interleaved(code, self.tier, [plane.look_up(codes) for plane in self.planes[which]])
+            return [code.builder.bitcast(four, kind) for four in entries]
+        return [self.gathered(codes, range(v * kind.count, (v + 1) * kind.count), which) for v in range(GROUP)]
+
+    def gathered(self, codes: Value, places: range, which: int) -> Value:
+        """The entries of some of the codes, one after the other."""
+        code, kind = self.code, vector(I32, self.tier.lanes)
+        lanes = ir.Constant(kind, ir.Undefined)
+        for lane, place in enumerate(places):
+            index = code.builder.zext(code.builder.extract_element(codes, I32(place)), I64)
+            entry = code.load(I32, self.pointers[which], code.multiply(index, 4), 4)
+            lanes = code.builder.insert_element(lanes, entry, I32(lane))
+        return lanes
+
+
+class _Product:
+    """Codes less their zero points, multiplied."""
+
+    def __init__(self, code: Code, tier: Tier):
+        b, self.code, self.tier = code.builder, code, tier
+        self.flip = code.splat(b.trunc(code["input_flip"], I8), block_bytes(tier))
+        self.zero_points = [code.splat(b.trunc(code[name], I32), tier.lanes) for name in ("zero_point1", "zero_point2")]
+
+    def lanes(self, x: Value, y: Value) -> list[Value]:
+        """Products of the differences."""
+        return [self.code.builder.mul(one, other) for one, other in zip(self.centred(x, 0), self.centred(y, 1), strict=True)]
+
+    def centred(self, codes: Value, which: int) -> list[Value]:
+        """int32, the codes of an input less its zero point."""
+        code, b = self.code, self.code.builder
+        return [b.sub(lanes, self.zero_points[which]) for lanes in widened(code, self.tier, b.xor(codes, self.flip))]
+
+
+OPERATIONS: dict[Operation, Callable[[Code, Tier], _Tables | _Linear | _Product]] = {
+    "tables": _Tables,
+    "linear": _Linear,
+    "product": _Product,
+}
+"""Written once before the loops; their ``lanes`` of a block of both inputs are int32, in ``channel_order``."""
+
+
+def widened(code: Code, tier: Tier, codes: Value) -> list[Value]:
+    """A block of uint8 codes as int32, in ``channel_order``."""
+    kind = vector(I32, tier.lanes)
+    if tier.name == "avx512":
+        zero = number(codes.type, 0)
+        return [code.builder.bitcast(four, kind) for four in interleaved(code, tier, [codes, zero, zero, zero])]
+    parts = [code.shuffle(codes, codes, range(v * tier.lanes, (v + 1) * tier.lanes)) for v in range(GROUP)]
+    return [code.builder.zext(part, kind) for part in parts]
+
+
+def packed_table(tier: Tier, table: NDArray[Any]) -> NDArray[np.uint8]:
+    """256 entries of 32 bits, a plane of bytes after the other where the tier looks bytes up, else as they are."""
+    by_entry = np.ascontiguousarray(table).view(np.uint8).reshape(CODES, 4)
+    return np.ascontiguousarray(by_entry.T if tier.name == "avx512" else by_entry).reshape(-1)

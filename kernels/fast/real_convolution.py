@@ -1,0 +1,203 @@
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of float32 with sums in order, as calls of ``float_sums``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels import conv, depthwise, fully_connected
+from qcore.kernels.common import Window
+from qcore.kernels.fast.convolution import with_border
+from qcore.kernels.fast.float_sums import (
+    FLOAT,
+    Arguments,
+    FloatSums,
+    Manner,
+    ShareArguments,
+    ShareSums,
+    pack_channels,
+    pack_filter,
+    tile_of,
+)
+from qcore.kernels.fast.program import Call
+from qcore.kernels.fast.site import Site, aligned
+from qcore.kernels.float_blocking import VECTOR
+from qcore.kernels.float_products import Dots, Order, Product, Reals
+from qcore.kernels.opdef import Array
+from qcore.kernels.weighted import RealOutput
+
+BORDER = 4
+"""How many times as large as the input an image with its border may be."""
+
+
+class Rows(NamedTuple):
+    """What is multiplied with a filter, in bytes.
+
+    memory: the inputs. offsets: int64[rows], from there to where each row begins.
+    taps: int64[depth], from where a row begins to each of its inputs.
+    """
+
+    memory: Array
+    offsets: NDArray[np.int64]
+    taps: NDArray[np.int64]
+
+
+def lower_real_convolution(site: Site) -> list[Call]:
+    """CONV_2D."""
+    p: conv.OrderedParams = site.params
+    g = p.geometry
+    height, width = (untrimmed(along, used, size) for along, used, size in zip((g.height, g.width), g.taps, p.filter_size, strict=True))
+    calls, image, rows = windows(site, height, width)
+    filter = site.input(1).reshape(g.groups, -1, p.depth)
+    for group, of_group in enumerate(filter):
+        first = group * g.depth
+        taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
+        part = slice(group * len(of_group), (group + 1) * len(of_group))
+        calls += product_calls(site, Rows(image, rows.offsets, taps), p.product, of_group, part, p.finish)
+    return calls
+
+
+def lower_real_depthwise(site: Site) -> list[Call]:
+    """DEPTHWISE_CONV_2D."""
+    p: depthwise.RealParams = site.params
+    g = p.geometry
+    site.require(p.from_bias and g.multiplier == 1, "sums that end with the bias, or several outputs for each channel")
+    site.require(site.constant[1], "the filter is computed at run time")
+    calls, _, rows = windows(site, g.height, g.width)
+    filter = site.input(1)[(0, *g.taps)].reshape(len(rows.taps), -1).T
+    return calls + sum_calls(site, rows, slice(None), filter, slice(0, len(filter)), "in turn", site.outputs[0], p.finish, depthwise=True)
+
+
+def lower_real_dense(site: Site) -> list[Call]:
+    """FULLY_CONNECTED."""
+    p: fully_connected.FloatParams = site.params
+    x, filter = site.readable(0), site.input(1)
+    site.require(p.product is not None, "sums in NumPy's order")
+    assert p.product is not None
+    depth = FLOAT * p.rows.depth
+    rows = Rows(x, depth * np.arange(p.rows.count), np.arange(0, depth, FLOAT))
+    return product_calls(site, rows, p.product, filter, slice(0, len(filter)), p.output)
+
+
+def untrimmed(along: Window, used: slice, size: int) -> Window:
+    """The window with the taps that only ever meet padding, which ``trimmed`` takes off."""
+    return replace(along, size=size, pad_before=along.pad_before + used.start * along.dilation)
+
+
+def windows(site: Site, height: Window, width: Window) -> tuple[list[Call], Array, Rows]:
+    """Calls that put a border around the images, these, and the windows' rows, with the first channel's taps."""
+    x = site.readable(0)
+    spans = [max(w.input, (w.output - 1) * w.stride + (w.size - 1) * w.dilation + 1) + max(0, w.pad_before) for w in (height, width)]
+    site.require(spans[0] * spans[1] <= BORDER * (x.shape[1] + 8) * (x.shape[2] + 8), "windows reach far beyond the images")
+    calls, image, (top, left) = with_border(site, x.view(np.uint8), height, width, 0)
+    images, _, columns, pixel = image.shape
+    line = columns * pixel
+    y = (top + np.arange(height.output) * height.stride) * line
+    across = (left + np.arange(width.output) * width.stride) * pixel
+    offsets = np.add.outer(np.arange(images) * (image.shape[1] * line), np.add.outer(y, across)).reshape(-1)
+    taps = np.add.outer(np.arange(height.size) * height.dilation * line, np.arange(width.size) * width.dilation * pixel).reshape(-1)
+    return calls, image, Rows(image, offsets, taps)
+
+
+def product_calls(site: Site, rows: Rows, product: Product, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
+    """Rows times a filter, float32[channels, depth]; channels: which of the output's these are."""
+    site.require(site.constant[1], "the filter is computed at run time")
+    output = site.outputs[0]
+    if isinstance(product, Dots):
+        half = product.ends_in_half and filter.shape[1] % VECTOR >= VECTOR // 2
+        site.require(not (product.is_one or half), "dot products of four accumulators, or with half a vector")
+        return sum_calls(site, rows, slice(None), filter, channels, "as dots", output, finish)
+    shares = product.cut.shares
+    if len(shares) == 1:
+        return share_calls(site, rows, product, shares[0], filter, channels, output, finish)
+    sums = aligned(len(shares) * output.nbytes).view(np.float32).reshape(len(shares), *output.shape)
+    calls = [
+        call
+        for share, part in zip(shares, sums, strict=True)
+        for call in share_calls(site, rows, product, share, filter, channels, part, None)
+    ]
+    bias = bias_of(site, channels)
+    low, high = bits(finish)
+    arguments = ShareArguments(
+        shares=sums.ctypes.data,
+        size=output.nbytes,
+        singles=output.size // VECTOR * VECTOR,
+        rows=product.rows,
+        channels=product.channels,
+        bias=bias.ctypes.data,
+        low=low,
+        high=high,
+        output=output.ctypes.data,
+    )
+    return [*calls, Call(ShareSums(len(shares)), arguments, (sums, bias))]
+
+
+def share_calls(
+    site: Site, rows: Rows, order: Order, share: tuple[int, int], filter: Reals, channels: slice, output: Array, finish: RealOutput | None
+) -> list[Call]:
+    """The sums of a share of the depth; finish: what follows, if anything does."""
+    parts = np.array([*(k.start for k in order.blocks(share)), share[1]], np.int64)
+    calls = []
+    for run, way in order.ways() if order.quads else ():
+        to = slice(channels.start + run.start, channels.start + run.stop)
+        calls += sum_calls(site, rows, slice(0, order.quads), filter[run], to, way, output, finish, parts)
+    if order.quads < order.rows:
+        calls += sum_calls(site, rows, slice(order.quads, None), filter, channels, "in turn", output, finish, parts)
+    return calls
+
+
+def sum_calls(
+    site: Site,
+    rows: Rows,
+    some: slice,
+    filter: Reals,
+    channels: slice,
+    way: Manner,
+    output: Array,
+    finish: RealOutput | None,
+    parts: NDArray[np.int64] | None = None,
+    depthwise: bool = False,
+) -> list[Call]:
+    """Some of the rows times a filter, in one way; parts: of the depth, which is else taken whole."""
+    offsets = np.ascontiguousarray(rows.offsets[some])
+    height, vectors = tile_of(site.tier, way, len(filter), len(offsets))
+    packed = pack_filter(filter, vectors, site.tier.lanes)
+    bias = pack_channels(bias_of(site, channels), vectors, site.tier.lanes)
+    ends = np.array([0, filter.shape[1]], np.int64) if parts is None else parts
+    low, high = (0, 0) if finish is None else bits(finish)
+    stride = FLOAT * output.shape[-1]
+    arguments = Arguments(
+        input=rows.memory.ctypes.data,
+        rows=offsets.ctypes.data,
+        row_count=len(offsets),
+        taps=rows.taps.ctypes.data,
+        parts=ends.ctypes.data,
+        part_count=len(ends) - 1,
+        weights=packed.ctypes.data,
+        block=packed[0].nbytes,
+        bias=bias.ctypes.data,
+        low=low,
+        high=high,
+        output=output.ctypes.data + FLOAT * channels.start + stride * (some.start or 0),
+        stride=stride,
+        blocks=len(packed),
+        last=len(filter) - (len(packed) - 1) * vectors * site.tier.lanes,
+    )
+    kernel = FloatSums(height, vectors, way, finish is not None, depthwise)
+    return [Call(kernel, arguments, (packed, bias, offsets, ends, rows.taps, rows.memory))]
+
+
+def bias_of(site: Site, channels: slice) -> Reals:
+    """The bias of some channels; zeros where there is none."""
+    bias = site.inputs[2] if len(site.inputs) > 2 else None
+    site.require(bias is None or site.constant[2], "the bias is computed at run time")
+    return np.zeros(channels.stop - channels.start, np.float32) if bias is None else bias.reshape(-1)[channels]
+
+
+def bits(finish: RealOutput) -> tuple[int, int]:
+    """The bounds of the activation as integers of the same bits."""
+    low, high = np.array([finish.activation_min, finish.activation_max], np.float32).view(np.int32)
+    return int(low), int(high)

@@ -1,0 +1,232 @@
+"""Threads that run programs together.
+
+They live as long as the process. Between programs they watch for the next one for a while, which starts it at once, and then sleep in
+Python until they are woken. While they run they wait for one another after every call, at a counter in shared memory.
+
+A program that comes while the team is busy does without: its own thread does all the work. How the work is shared never changes a bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+from numpy.typing import NDArray
+
+from qcore.kernels.fast.calls import NATIVE, run_call
+from qcore.kernels.fast.compiler import compiler
+from qcore.kernels.fast.cpu import Tier
+from qcore.kernels.fast.ir import I64, POINTER, Code, Value, ir
+from qcore.kernels.fast.site import aligned
+
+WATCH = 20_000
+"""How often an idle thread looks for the next program before it sleeps: for about a millisecond."""
+
+PATIENCE = 2_000
+"""How often a waiting thread looks before it lets others have its processor, for where there are more threads than processors."""
+
+LINE = 64
+"""Bytes of a cache line; what several threads write lies in lines of its own."""
+
+
+class Shared(NamedTuple):
+    """Offsets in the memory that threads share, in bytes; each holds an int64.
+
+    epoch: programs so far. arrived: calls done so far, summed over threads.
+    base: arrived when the present program began; calls, count: what it runs.
+    sleepers: threads that are to be woken for it. yields: address of sched_yield, or 0.
+    asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken.
+    """
+
+    epoch: int = 0
+    arrived: int = LINE
+    base: int = 2 * LINE
+    calls: int = 2 * LINE + 8
+    count: int = 2 * LINE + 16
+    sleepers: int = 2 * LINE + 24
+    yields: int = 2 * LINE + 32
+    asleep: int = 3 * LINE
+    wake: int = 3 * LINE + 8
+
+
+AT = Shared()
+
+
+class Arguments(NamedTuple):
+    """Addresses: of the shared memory, and of the epoch that a thread has seen."""
+
+    shared: int
+    seen: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a thread does: "begin" tells of a program, "lead" runs it as the first thread, "watch" runs programs until none comes."""
+
+    role: Literal["begin", "lead", "watch"]
+
+    def emit(self, name: str, tier: Tier) -> Code:
+        """Write the function."""
+        code = Code(name, Arguments)
+        {"begin": _begin, "lead": _run, "watch": _watch}[self.role](code)
+        return code
+
+
+def _word(code: Code, offset: Value | int) -> Value:
+    return code.at(code.pointer("shared"), offset)
+
+
+def _read(code: Code, offset: int) -> Value:
+    return code.builder.load_atomic(_word(code, offset), "seq_cst", 8, typ=I64)
+
+
+def _exchange(code: Code, offset: Value, value: int) -> Value:
+    return code.builder.atomic_rmw("xchg", _word(code, offset), I64(value), "seq_cst")
+
+
+def _mine(code: Code, offset: int) -> Value:
+    """This thread's own word."""
+    return code.add(offset, code.multiply(code.thread, LINE))
+
+
+def _pause(code: Code) -> None:
+    """Tell the processor that this is a loop that waits."""
+    if llvm.get_process_triple().startswith("x86_64"):
+        code.call("llvm.x86.sse2.pause", ir.VoidType(), [])
+
+
+def _begin(code: Code) -> None:
+    """Publish a program, and find out who sleeps."""
+    b = code.builder
+    b.store(_read(code, AT.arrived), _word(code, AT.base))
+    b.atomic_rmw("add", _word(code, AT.epoch), I64(1), "seq_cst")
+    sleepers = code.variable(I64(0))
+    with code.loop(1, code.threads) as thread:
+        asleep = _exchange(code, code.add(AT.asleep, code.multiply(thread, LINE)), 0)
+        b.store(asleep, _word(code, code.add(AT.wake, code.multiply(thread, LINE))))
+        sleepers.set(code.add(sleepers.get(), asleep))
+    b.store(sleepers.get(), _word(code, AT.sleepers))
+
+
+def _run(code: Code) -> None:
+    """All calls of the present program, each followed by a wait for the other threads."""
+    b = code.builder
+    calls = b.inttoptr(code.load(I64, _word(code, AT.calls), 0, 8), POINTER)
+    base, count = (code.load(I64, _word(code, offset), 0, 8) for offset in (AT.base, AT.count))
+    with code.loop(0, count) as i:
+        run_call(code, calls, i)
+        b.atomic_rmw("add", _word(code, AT.arrived), I64(1), "seq_cst")
+        target = code.add(base, code.multiply(code.add(i, 1), code.threads))
+        looks = code.variable(I64(0))
+        looks.set(I64(0))
+        with code.repeat() as all_are_there:
+            code.leave_if(b.icmp_signed(">=", _read(code, AT.arrived), target), all_are_there)
+            _pause(code)
+            looks.set(code.add(looks.get(), 1))
+            yields = code.load(I64, _word(code, AT.yields), 0, 8)
+            tired = b.icmp_signed(">", looks.get(), I64(PATIENCE))
+            with b.if_then(b.and_(tired, b.icmp_signed("!=", yields, I64(0)))):
+                looks.set(I64(0))
+                b.call(b.inttoptr(yields, ir.FunctionType(ir.IntType(32), []).as_pointer()), [])
+
+
+def _watch(code: Code) -> None:
+    """Run programs until none has come for a while; then return, to sleep until woken."""
+    b = code.builder
+    seen = code.pointer("seen")
+    looks = code.variable(I64(0))
+    with code.repeat() as done:
+        looks.set(I64(0))
+        last = code.load(I64, seen, 0, 8)
+        with code.repeat() as comes:
+            code.leave_if(b.icmp_signed("!=", _read(code, AT.epoch), last), comes)
+            _pause(code)
+            looks.set(code.add(looks.get(), 1))
+            with b.if_then(b.icmp_signed(">", looks.get(), I64(WATCH))):
+                _exchange(code, _mine(code, AT.asleep), 1)
+                # A program that came meanwhile may have been told that this thread is awake.
+                late = b.icmp_signed("!=", _read(code, AT.epoch), last)
+                with b.if_then(b.not_(late)):
+                    b.branch(done)
+                    b.position_at_end(code.function.append_basic_block("unreachable"))
+                # Whoever began it has taken note already: it will wake this thread, which must go and be woken.
+                noted = b.icmp_signed("==", _exchange(code, _mine(code, AT.asleep), 0), I64(0))
+                with b.if_then(noted):
+                    b.branch(done)
+                    b.position_at_end(code.function.append_basic_block("unreachable"))
+        code.builder.store(code.add(last, 1), seen)
+        _run(code)
+
+
+class Team:
+    """Threads that run programs together.
+
+    Args:
+        threads: how many, with the one that asks.
+        tier: whose instructions to use.
+    """
+
+    def __init__(self, threads: int, tier: Tier):
+        parts = [Part("begin"), Part("lead"), Part("watch")]
+        addresses = compiler(tier).addresses(parts)
+        self._begin, self._lead, self._watch = (NATIVE(addresses[part]) for part in parts)
+        self._threads = threads
+        self._busy = threading.Lock()
+        self._memory = aligned((threads + 4) * LINE)
+        self._words = self._memory.view(np.int64)
+        self._words[AT.yields // 8] = _sched_yield()
+        self._arguments = np.array(Arguments(self._memory.ctypes.data, 0), np.int64)
+        self._woken = [threading.Semaphore(0) for _ in range(threads)]
+        for thread in range(1, threads):
+            threading.Thread(target=self._work, args=(thread,), name=f"qcore {thread}", daemon=True).start()
+
+    def run(self, loop: NDArray[np.int64]) -> bool:
+        """Run a program, whose calls and their number these are; False if the team is busy."""
+        if not self._busy.acquire(blocking=False):
+            return False
+        try:
+            words, address = self._words, self._arguments.ctypes.data
+            words[AT.calls // 8], words[AT.count // 8] = loop
+            self._begin(address, 0, self._threads)
+            if words[AT.sleepers // 8]:
+                for thread in range(1, self._threads):
+                    if words[(AT.wake + thread * LINE) // 8]:
+                        self._woken[thread].release()
+            self._lead(address, 0, self._threads)
+        finally:
+            self._busy.release()
+        return True
+
+    def _work(self, thread: int) -> None:
+        seen = np.zeros(1, np.int64)
+        arguments = np.array(Arguments(self._memory.ctypes.data, seen.ctypes.data), np.int64)
+        while True:
+            self._watch(arguments.ctypes.data, thread, self._threads)
+            self._woken[thread].acquire()
+
+
+_teams: dict[tuple[int, int, Tier], Team] = {}
+_teams_lock = threading.Lock()
+
+
+def team(threads: int, tier: Tier) -> Team:
+    """The team of so many threads in this process."""
+    key = os.getpid(), threads, tier
+    with _teams_lock:
+        if key not in _teams:
+            _teams[key] = Team(threads, tier)
+        return _teams[key]
+
+
+def _sched_yield() -> int:
+    """Address of the C library's function; 0 where there is none."""
+    try:
+        function = ctypes.CDLL(None).sched_yield
+    except (OSError, TypeError, AttributeError):
+        return 0
+    return ctypes.cast(function, ctypes.c_void_p).value or 0

@@ -1,0 +1,222 @@
+"""What a comparison of two models found: rows, worst first, as a table, as JSON and as a plot."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from qcore.errors import InputError
+from qcore.numerics.metrics import ErrorMetrics
+
+View = Literal["isolated", "cumulative"]
+"""An operator run alone on the float model's values, or as part of the whole quantized model."""
+
+
+@dataclass(frozen=True)
+class OperatorError:
+    """How far one output of an operator of the quantized model is from its counterpart in the float model.
+
+    index, operator: of the quantized model. reference_index, reference_operator: the counterpart's; None where a QUANTIZE has none, being
+    compared with the value that it is given.
+    tensor, dtype, scale: of the output; None for a scale where it has none, or one for each channel.
+    isolated: with the float model's values as inputs, quantized as the operator's inputs are: its own error. None where note says why.
+    cumulative: in the quantized model as a whole.
+    note: what to know of the row.
+    """
+
+    index: int
+    operator: str
+    reference_index: int | None
+    reference_operator: str | None
+    tensor: str
+    dtype: str
+    scale: float | None
+    isolated: ErrorMetrics | None
+    cumulative: ErrorMetrics
+    note: str = ""
+
+    def metrics(self, view: View) -> ErrorMetrics | None:
+        """The metrics of one view."""
+        return self.isolated if view == "isolated" else self.cumulative
+
+
+@dataclass(frozen=True)
+class OutputError:
+    """How far an output of the quantized model is from the float model's.
+
+    tensor, dtype, scale: as for ``OperatorError``. reference_tensor: the float model's.
+    top1_agreement: the part of its rows that have their greatest number at the same place; None unless it is rows of at least two.
+    """
+
+    tensor: str
+    reference_tensor: str
+    dtype: str
+    scale: float | None
+    error: ErrorMetrics
+    top1_agreement: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models, side by side on the same samples.
+
+    operators: in the quantized model's order.
+    outputs: in the float model's order.
+    unmatched_float, unmatched_quantized: operators without a counterpart: fused, folded, added, or not recognized.
+    notes: what else to know.
+    """
+
+    samples: int
+    operators: tuple[OperatorError, ...]
+    outputs: tuple[OutputError, ...]
+    unmatched_float: tuple[str, ...] = ()
+    unmatched_quantized: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def worst(self, count: int | None = None, by: View = "isolated") -> list[OperatorError]:
+        """Operators by SQNR, the least first; NaN before all, operators without that view last, equal ones in the model's order.
+
+        Args:
+            count: how many; None for all.
+            by: the view whose SQNR counts.
+
+        Raises:
+            InputError: no such view.
+        """
+        if by not in get_args(View):
+            raise InputError(f"comparison: got by={by!r}, expected one of {', '.join(get_args(View))}")
+
+        def order(row: OperatorError) -> tuple[float, ...]:
+            metrics = row.metrics(by)
+            if metrics is None:
+                return 1, 0, 0
+            return 0, not math.isnan(metrics.sqnr_db), 0 if math.isnan(metrics.sqnr_db) else metrics.sqnr_db
+
+        return sorted(self.operators, key=order)[:count]
+
+    def to_json(self, count: int | None = None, by: View = "isolated") -> str:
+        """The same as JSON, operators worst first; infinities and NaN are the strings "Infinity", "-Infinity" and "NaN"."""
+        document = {
+            "samples": self.samples,
+            "operators": [asdict(row) | _errors(row.scale, row.isolated, row.cumulative) for row in self.worst(count, by)],
+            "outputs": [asdict(row) | {"error": _as_json(row.error, row.scale)} for row in self.outputs],
+            "unmatched_float": self.unmatched_float,
+            "unmatched_quantized": self.unmatched_quantized,
+            "notes": self.notes,
+        }
+        return json.dumps(document, indent=2, allow_nan=False)
+
+    def table(self, count: int | None = None, by: View = "isolated") -> RenderableType:
+        """The same for a rich console: operators worst first, the models' outputs, and whatever else there is to know.
+
+        Args:
+            count: how many operators; None for all.
+            by: the view whose SQNR decides the order.
+        """
+        rows = self.worst(count, by)
+        title = f"{len(rows)} of {len(self.operators)} operators, worst {by} SQNR first ({self.samples} samples)"
+        views = [f"{view if place == 0 else ''}\n{column}" for view in get_args(View) for place, column in enumerate(_COLUMNS)]
+        cells = [
+            (row.index, _operator(row), _short(row.tensor), row.dtype, *_cells(row.isolated, row.scale), *_cells(row.cumulative, row.scale))
+            for row in rows
+        ]
+        columns = ("output", "type", *_COLUMNS, "top-1 agreement")
+        outputs = [
+            (
+                _short(row.tensor),
+                row.dtype,
+                *_cells(row.error, row.scale),
+                "" if row.top1_agreement is None else f"{row.top1_agreement:.2%}",
+            )
+            for row in self.outputs
+        ]
+        parts: list[RenderableType] = [
+            _table(title, ("\nop", "\noperator", "\noutput", "\ntype", *views), cells),
+            Text(),
+            _table("outputs of the models", columns, outputs),
+        ]
+        for what, operators in (("float", self.unmatched_float), ("quantized", self.unmatched_quantized)):
+            if operators:
+                parts += [Text(), Text(f"{len(operators)} operators of the {what} model without a counterpart: {', '.join(operators)}")]
+        notes = dict.fromkeys([*self.notes, *(f"{row.operator} (op {row.index}): {row.note}" for row in rows if row.note)])
+        if notes:
+            parts += [Text(), *(Text(f"note: {note}") for note in notes)]
+        return Group(*parts)
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the SQNR of every operator, in the model's order, as horizontal bars.
+
+        Args:
+            path: a file that ends in .png, .svg or .pdf.
+
+        Raises:
+            InputError: matplotlib is missing, or the file cannot be written.
+        """
+        from qcore.analysis.plot import draw
+
+        draw(self, path)
+
+
+LONGEST_NAME = 30
+_WORDS = ("operator", "output", "type")
+_COLUMNS = ("SQNR dB", "cosine", "max", "mean", "RMSE/lsb")
+
+
+def rmse_in_lsb(metrics: ErrorMetrics, scale: float | None) -> float | None:
+    """The root mean squared error in quantized steps; None without a scale."""
+    return metrics.root_mean_squared_error / scale if scale else None
+
+
+def _errors(scale: float | None, isolated: ErrorMetrics | None, cumulative: ErrorMetrics) -> dict[str, Any]:
+    return {"isolated": None if isolated is None else _as_json(isolated, scale), "cumulative": _as_json(cumulative, scale)}
+
+
+def _as_json(metrics: ErrorMetrics, scale: float | None) -> dict[str, float | str | None]:
+    values = {**asdict(metrics), "rmse_lsb": rmse_in_lsb(metrics, scale)}
+    return {name: value if value is None or math.isfinite(value) else _NON_FINITE[str(value)] for name, value in values.items()}
+
+
+_NON_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+
+
+def _operator(row: OperatorError) -> str:
+    same = row.reference_operator in (None, row.operator)
+    return row.operator if same else f"{row.operator} ({row.reference_operator})"
+
+
+def _cells(metrics: ErrorMetrics | None, scale: float | None) -> tuple[str, ...]:
+    if metrics is None:
+        return ("",) * len(_COLUMNS)
+    lsb = rmse_in_lsb(metrics, scale)
+    return (
+        f"{metrics.sqnr_db:.1f}",
+        f"{metrics.cosine_similarity:.5f}",
+        f"{metrics.max_abs_error:.3g}",
+        f"{metrics.mean_error:.2g}",
+        "" if lsb is None else f"{lsb:.2f}",
+    )
+
+
+def _short(name: str) -> str:
+    """The end of the first of the names that a fused operator's output has."""
+    first = name.partition(";")[0]
+    return first if len(first) <= LONGEST_NAME else f"...{first[3 - LONGEST_NAME :]}"
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, min_width=len(title)
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column.strip() in _WORDS else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    return table
