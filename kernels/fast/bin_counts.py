@@ -23,10 +23,10 @@ MOST = 1 << 30
 
 
 class Arguments(NamedTuple):
-    """Addresses of float32[count] and int32[WAYS, bins], and the bits of a float64."""
+    """Addresses of float32[value_count] and int32[WAYS, bins], and the bits of a float64."""
 
     values: int
-    count: int
+    value_count: int
     tables: int
     bins_per_unit: int
 
@@ -47,11 +47,11 @@ class BinCounts:
         b, kind = code.builder, F64 if self.precise else F32
         factor = b.bitcast(code["bins_per_unit"], F64)
         factor = factor if self.precise else b.fptrunc(factor, F32)
-        rest = b.and_(code["count"], I64(-WAYS))
+        rest = b.and_(code["value_count"], I64(-WAYS))
         with code.loop(0, rest, WAYS) as first:
             for way in range(WAYS):
                 self._count(code, kind, factor, code.add(first, way), way)
-        with code.loop(rest, code["count"]) as i:
+        with code.loop(rest, code["value_count"]) as i:
             self._count(code, kind, factor, i, 0)
         return code
 

@@ -79,6 +79,15 @@ def to_bytes(code: Code, tier: Tier, rows: list[list[Value]], output: Range) -> 
     return results
 
 
+def in_order(code: Code, tier: Tier, packed: Value, vectors: int = GROUP) -> Value:
+    """The bytes of vectors whose lanes were in order, which ``to_bytes`` takes to be in ``channel_order``."""
+    if tier.name != "avx512":
+        return packed
+    fours = code.builder.bitcast(packed, vector(I32, packed.type.count // 4))
+    first_of_four = channel_order(tier, vectors)[:, ::4] // 4
+    return code.builder.bitcast(code.shuffle(fours, fours, first_of_four.reshape(-1).tolist()), packed.type)
+
+
 def _packed(code: Code, four: list[Value], output: Range) -> Value:
     """Four vectors of 16 lanes as 64 bytes, packed within parts of 128 bits."""
     words, bytes_ = vector(I16, 32), vector(I8, 64)

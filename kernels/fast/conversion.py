@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from qcore.kernels import conversion
-from qcore.kernels.fast.bytes_out import FLIP, GROUP, Range, channel_order, to_bytes
+from qcore.kernels.fast.bytes_out import FLIP, GROUP, Range, in_order, to_bytes
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.elementwise import block_bytes
 from qcore.kernels.fast.ir import F32, F64, I32, I64, Code, Value, number, vector
@@ -69,21 +69,12 @@ class Quantize:
             source = code.at(code.pointer("input"), code.multiply(start, 4))
             reals = [code.load(vector(F32, tier.lanes), source, v * 4 * tier.lanes) for v in range(GROUP)]
             (packed,) = to_bytes(code, tier, [[_steps(code, self.steps, real, factor, beyond) for real in reals]], output)
-            codes = _in_order(code, tier, packed)
+            codes = in_order(code, tier, packed)
             if self.partial:
                 code.store_first(codes, code.pointer("output"), code["numbers"])
             else:
                 code.store(codes, code.pointer("output"), start)
         return code
-
-
-def _in_order(code: Code, tier: Tier, packed: Value) -> Value:
-    """The bytes of vectors whose numbers were in order, which ``to_bytes`` takes to be in ``channel_order``."""
-    if tier.name != "avx512":
-        return packed
-    fours = code.builder.bitcast(packed, vector(I32, tier.lanes))
-    first_of_four = channel_order(tier, GROUP)[:, ::4] // 4
-    return code.builder.bitcast(code.shuffle(fours, fours, first_of_four.reshape(-1).tolist()), packed.type)
 
 
 def _steps(code: Code, steps: Steps, real: Value, factor: Value, beyond: Value) -> Value:

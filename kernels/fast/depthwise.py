@@ -1,9 +1,9 @@
 """Sums over the windows of each channel by itself: depthwise convolutions.
 
 A lane of 32 bits sums four products of 8-bit codes at a time, so four rows of a window are laid side by side first: byte k of each
-channel's four is its code in row k. That is done once for each column of the image that an output row reads, for as many channels as
-fill a vector of bytes. Then every output adds up its columns. Rows beyond the window have weights of 0. Codes of 16 bits go by pairs of
-rows likewise; there "four" is two.
+channel's four is its code in row k. That is done once for each column of the image that is read, for as many channels as fill a vector
+of bytes. Then every output adds up its columns. Output rows whose windows lie within the same rows are computed together, each with
+weights of 0 for the rows that are not its own. Codes of 16 bits go by pairs of rows likewise; there "four" is two.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numpy.typing import NDArray
 
 from qcore.kernels.fast.bytes_out import channel_order
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, ir, number, vector
+from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, number, vector
 from qcore.kernels.fast.outputs import Codes, Output, vector_bytes
 from qcore.kernels.fast.products import STEP, Dot, WordDot
 
@@ -33,13 +34,15 @@ VECTORS = 4
 class Arguments(NamedTuple):
     """What a call is about; offsets and strides are bytes.
 
-    input: address of the first code of the first window; input_flip: as in ``products``.
-    rows: output rows, all images together; row_offsets: address of int64[rows], where the first window of each begins.
-    line: from one row of a window to the next. column: from one column of the image to the next; columns: how many a row reads.
+    input: address of the codes; input_flip: as in ``products``.
+    passes: of output rows that are computed together. first_rows: address of int64[passes], the number of the first of them, all images
+        together. line_offsets: address of int64[passes, lines], where each row of codes that they read begins.
+    column: from one column of the image to the next; columns: how many an output row reads. before, end: from which column on they are in
+        the image, and from which on no more; around it every code is ``outside``.
     outputs: of a row. stride: columns from one output to the next, in multiples of the room that a column takes. tap: likewise from one
         tap to the next.
     chunks: of channels; last_chunk: where the last begins, so that it does not pass the last channel.
-    weights: address of int8[chunks, width, groups, vectors, lanes, 4], or of int16 with 2 in the last place.
+    weights: address of int8[chunks, rows, width, groups, vectors, lanes, 4], or of int16 with 2 in the last place.
     offset: what every weight lacks (see ``Depthwise.lifted``).
     constants: as in ``products``, by chunk.
     scratch: address of room for PART sums and the columns of each thread; scratch_stride: bytes for a thread.
@@ -50,11 +53,14 @@ class Arguments(NamedTuple):
 
     input: int
     input_flip: int
-    rows: int
-    row_offsets: int
-    line: int
+    passes: int
+    first_rows: int
+    line_offsets: int
     column: int
     columns: int
+    before: int
+    end: int
+    outside: int
     outputs: int
     stride: int
     tap: int
@@ -81,6 +87,7 @@ class Depthwise:
     """A kernel.
 
     height, width: of the windows.
+    rows: of outputs that are computed together. step: rows of codes from one of them to the next.
     output: what becomes of the sums, which are of 32 bits.
     partial: there are fewer channels than codes in a vector.
     lifted, words: as in ``products``.
@@ -88,6 +95,8 @@ class Depthwise:
 
     height: int
     width: int
+    rows: int
+    step: int
     output: Output
     partial: bool
     lifted: bool = False
@@ -109,9 +118,14 @@ class Depthwise:
         return STEP // self.item
 
     @property
+    def lines(self) -> int:
+        """Rows of codes that are read together."""
+        return (self.rows - 1) * self.step + self.height
+
+    @property
     def groups(self) -> int:
-        """Of rows."""
-        return -(-self.height // self.group)
+        """Of rows of codes."""
+        return -(-self.lines // self.group)
 
     @property
     def taps(self) -> int:
@@ -121,19 +135,20 @@ class Depthwise:
     @property
     def vectors_at_a_time(self) -> int:
         """So many that their weights fit the registers."""
-        return next((n for n in (4, 2) if n <= self.vectors and n * self.taps <= REGISTERS), 1)
+        return next((n for n in (4, 2) if n <= self.vectors and n * self.taps * self.rows <= REGISTERS), 1)
 
     def emit(self, name: str, tier: Tier) -> Code:
-        """Write the function. Threads share the rows."""
+        """Write the function. Threads share the passes."""
         code = Code(name, Arguments)
         writer = _Writer(self, code, tier)
-        with code.loop(0, code["chunks"]) as chunk, code.loop(*code.share(code["rows"])) as row:
-            writer.row(chunk, row)
+        # The chunks of a pass come one after another, while its codes are in the nearest caches.
+        with code.loop(*code.share(code["passes"])) as number, code.loop(0, code["chunks"]) as chunk:
+            writer.rows(chunk, number)
         return code
 
 
 class _Writer:
-    """Writes one row of outputs of one chunk of channels."""
+    """Writes the rows of one pass of one chunk of channels."""
 
     def __init__(self, kernel: Depthwise, code: Code, tier: Tier):
         self.kernel, self.code, self.tier = kernel, code, tier
@@ -143,75 +158,85 @@ class _Writer:
         self.flip = code.load(self.bytes, code.pointer("input_flip"))
         self.dot = WordDot(code, tier) if kernel.words else Dot(code, tier)
         self.scratch = code.at(code.pointer("scratch"), code.multiply(code.thread, code["scratch_stride"]))
-        self.columns = code.at(self.scratch, PART * kernel.vectors * self.width)
+        self.columns = code.at(self.scratch, PART * kernel.rows * kernel.vectors * self.width)
         self.of_row = kernel.output.row(code, I64(0), tier.lanes)
 
-    def row(self, chunk: Value, row: Value) -> None:
-        """The outputs of a row, in parts whose sums fit the nearest cache."""
+    def rows(self, chunk: Value, number: Value) -> None:
+        """The outputs of a pass, in parts whose sums fit the nearest cache."""
         code, kernel, lanes = self.code, self.kernel, self.tier.lanes
         first = code.smaller(code.multiply(chunk, self.width), code["last_chunk"])
-        offset = code.load(I64, code.pointer("row_offsets"), code.multiply(row, 8))
-        self.interleave(code.at(code.pointer("input"), code.add(offset, first)))
+        self.interleave(code.at(code.pointer("line_offsets"), code.multiply(number, 8 * kernel.lines)), first)
         size = vector_bytes(kernel.output, lanes)
         constants = code.at(code.pointer("constants"), code.multiply(chunk, kernel.vectors * size))
-        weights = code.at(code.pointer("weights"), code.multiply(chunk, kernel.taps * kernel.vectors * self.width))
+        weights = code.at(code.pointer("weights"), code.multiply(chunk, kernel.rows * self.place(kernel.taps)))
+        row = code.load(I64, code.pointer("first_rows"), code.multiply(number, 8))
         output = code.at(code.pointer("output"), code.multiply(first, kernel.output.item // kernel.item))
-        output = code.at(output, code.multiply(code.multiply(row, code["outputs"]), code["output_stride"]))
+        line = code.multiply(code["outputs"], code["output_stride"])
+        outputs = [code.at(output, code.multiply(code.add(row, r), line)) for r in range(kernel.rows)]
         with code.loop(0, code["outputs"], PART) as start:
             end = code.smaller(code.add(start, PART), code["outputs"])
             for v in range(0, kernel.vectors, kernel.vectors_at_a_time):
                 self.sums(range(v, v + kernel.vectors_at_a_time), start, end, weights, constants, size)
-            self.requantize(start, end, constants, size, output)
+            self.requantize(start, end, constants, size, outputs)
 
     def sums(self, vectors: range, start: Value, end: Value, weights: Value, constants: Value, size: int) -> None:
         """The accumulators of some vectors, for outputs from start to end."""
-        code, kernel, b = self.code, self.kernel, self.code.builder
-        lift = code.splat(b.trunc(code["offset"], I32), self.tier.lanes)
-        firsts = [code.load(vector(I32, self.tier.lanes), constants, v * size) for v in vectors]
+        code, kernel, lanes = self.code, self.kernel, vector(I32, self.tier.lanes)
+        firsts = [code.load(lanes, constants, v * size) for v in vectors]
         taps = [(kx, group) for kx in range(kernel.width) for group in range(kernel.groups)]
-        loaded = [
-            [self.dot.weights(code.load(self.bytes, weights, self.place(kx * kernel.groups + group, v))) for v in vectors]
-            for kx, group in taps
-        ]
+        loaded = {
+            (r, tap, v): self.dot.weights(code.load(self.bytes, weights, self.place(r * kernel.taps + tap, v)))
+            for r in range(kernel.rows)
+            for tap in range(kernel.taps)
+            for v in vectors
+        }
         with code.loop(start, end) as x:
-            column, totals = code.at(self.columns, code.multiply(x, code["stride"])), list(firsts)
-            window_sums = [number(vector(I32, self.tier.lanes), 0) for _ in vectors]
-            for (kx, group), of_tap in zip(taps, loaded, strict=True):
+            column = code.at(self.columns, code.multiply(x, code["stride"]))
+            totals = {(r, v): first for r in range(kernel.rows) for v, first in zip(vectors, firsts, strict=True)}
+            window_sums = dict.fromkeys(totals, number(lanes, 0))
+            for tap, (kx, group) in enumerate(taps):
                 place = code.at(column, code.multiply(code["tap"], kx))
-                for i, v in enumerate(vectors):
-                    codes = self.dot.inputs(code.load(vector(I32, self.tier.lanes), place, self.place(group, v)))
-                    totals[i] = self.dot.add(totals[i], codes, of_tap[i])
+                codes = {v: self.dot.inputs(code.load(lanes, place, self.place(group, v))) for v in vectors}
+                for r, v in totals:
+                    totals[r, v] = self.dot.add(totals[r, v], codes[v], loaded[r, tap, v])
                     if kernel.lifted:
-                        window_sums[i] = self.dot.add(window_sums[i], codes, self.ones(group))
-            if kernel.lifted:
-                totals = [b.add(total, b.mul(lift, more)) for total, more in zip(totals, window_sums, strict=True)]
-            to = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(1)))
-            for total, v in zip(totals, vectors, strict=True):
-                code.store(total, to, v * self.width)
+                        window_sums[r, v] = self.dot.add(window_sums[r, v], codes[v], self.ones(group, r))
+            to = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(kernel.rows)))
+            for (r, v), total in totals.items():
+                code.store(self.lifted(total, window_sums[r, v]), to, self.place(r, v))
+
+    def lifted(self, total: Value, window_sum: Value) -> Value:
+        """A sum with what weights were held less."""
+        code, b = self.code, self.code.builder
+        if not self.kernel.lifted:
+            return total
+        return b.add(total, b.mul(code.splat(b.trunc(code["offset"], I32), self.tier.lanes), window_sum))
 
     def place(self, position: int, v: int = 0) -> int:
         """Bytes to a vector of so many positions that have them all."""
         return (position * self.kernel.vectors + v) * self.width
 
-    def ones(self, group: int) -> object:
-        """Weights of 1 for the rows of a group."""
-        rows = min(STEP, self.kernel.height - group * STEP)
-        return self.dot.weights(ir.Constant(self.bytes, [int(k < rows) for _ in range(self.tier.lanes) for k in range(STEP)]))
+    def ones(self, group: int, row: int) -> object:
+        """Weights of 1 for those rows of a group that an output row reads."""
+        first = row * self.kernel.step - group * STEP
+        read = [int(first <= k < first + self.kernel.height) for k in range(STEP)]
+        return self.dot.weights(ir.Constant(self.bytes, read * self.tier.lanes))
 
-    def requantize(self, start: Value, end: Value, constants: Value, size: int, output: Value) -> None:
-        """From the accumulators to the output, for outputs from start to end."""
+    def requantize(self, start: Value, end: Value, constants: Value, size: int, outputs: list[Value]) -> None:
+        """From the accumulators to the output rows, for outputs from start to end."""
         code, kernel, lanes = self.code, self.kernel, self.tier.lanes
         planes = [kernel.output.load(code, code.at(constants, v * size + 4 * lanes), lanes) for v in range(kernel.vectors)]
         with code.loop(start, end) as x:
-            sums = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(1)))
-            totals = [code.load(vector(I32, lanes), sums, v * self.width) for v in range(kernel.vectors)]
-            steps = [kernel.output.step(code, total, of_vector, self.of_row) for total, of_vector in zip(totals, planes, strict=True)]
-            (elements,) = kernel.output.rows(code, self.tier, [self.in_order(steps)])
-            place = code.at(output, code.multiply(x, code["output_stride"]))
-            if kernel.partial:
-                code.store_first(elements, place, code["last"])
-            else:
-                code.store(elements, place)
+            sums = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(kernel.rows)))
+            for r, output in enumerate(outputs):
+                totals = [code.load(vector(I32, lanes), sums, self.place(r, v)) for v in range(kernel.vectors)]
+                steps = [kernel.output.step(code, total, of_vector, self.of_row) for total, of_vector in zip(totals, planes, strict=True)]
+                (elements,) = kernel.output.rows(code, self.tier, [self.in_order(steps)])
+                place = code.at(output, code.multiply(x, code["output_stride"]))
+                if kernel.partial:
+                    code.store_first(elements, place, code["last"])
+                else:
+                    code.store(elements, place)
 
     def in_order(self, vectors: list[Value]) -> list[Value]:
         """Vectors in ``channel_order`` as the output takes them."""
@@ -221,25 +246,34 @@ class _Writer:
         whole, places = code.joined(vectors), np.argsort(channel_order(self.tier, len(vectors)).reshape(-1))
         return [code.shuffle(whole, whole, places[start : start + lanes].tolist()) for start in range(0, len(places), lanes)]
 
-    def interleave(self, source: Value) -> None:
-        """Lays the rows of each group side by side, for every column that the row of outputs reads."""
+    def interleave(self, line_offsets: Value, first: Value) -> None:
+        """Lays the rows of each group side by side, for every column that is read; first: bytes to the chunk's first channel."""
         code, kernel = self.code, self.kernel
-        with code.loop(0, code["columns"]) as column:
-            start = code.at(source, code.multiply(column, code["column"]))
-            to = code.at(self.columns, code.multiply(column, self.place(kernel.groups)))
-            for group in range(kernel.groups):
-                rows = []
-                for k in range(group * kernel.group, (group + 1) * kernel.group):
-                    # A row beyond the window may be any: its weights are 0.
-                    rows.append(self.codes_of(start, k) if k < kernel.height else rows[-1])
-                for v, lanes in enumerate(interleaved(code, self.tier, rows)):
-                    code.store(lanes, to, self.place(group, v))
+        offsets = [code.load(I64, line_offsets, 8 * k) for k in range(kernel.lines)]
+        lines = [code.at(code.pointer("input"), code.add(offset, first)) for offset in offsets]
+        b, element = code.builder, self.codes.element
+        outside = self.unsigned(code.splat(b.trunc(code["outside"], element), self.codes.count))
+        for start, end in ((0, code["before"]), (code["end"], code["columns"])):
+            with code.loop(start, end) as column:
+                self.lay(column, [outside] * kernel.lines)
+        with code.loop(code["before"], code["end"]) as column:
+            place = code.multiply(column, code["column"])
+            self.lay(column, [self.unsigned(code.load(self.codes, line, place)) for line in lines])
 
-    def codes_of(self, column: Value, row: int) -> Value:
-        """A column's codes in a row of the window."""
-        code = self.code
-        codes = code.load(self.codes, column, code.multiply(code["line"], row))
-        return codes if self.kernel.words else code.builder.xor(codes, self.flip)
+    def lay(self, column: Value, codes: list[Value]) -> None:
+        """Stores what one column holds in each row, side by side."""
+        code, kernel = self.code, self.kernel
+        to = code.at(self.columns, code.multiply(column, self.place(kernel.groups)))
+        # A row beyond those that are read may be any: its weights are 0.
+        filled = codes + [codes[-1]] * (kernel.groups * kernel.group - len(codes))
+        for group in range(kernel.groups):
+            rows = filled[group * kernel.group : (group + 1) * kernel.group]
+            for v, lanes in enumerate(interleaved(code, self.tier, rows)):
+                code.store(lanes, to, self.place(group, v))
+
+    def unsigned(self, codes: Value) -> Value:
+        """Bytes as unsigned ones; words as they are."""
+        return codes if self.kernel.words else self.code.builder.xor(codes, self.flip)
 
 
 def interleaved(code: Code, tier: Tier, rows: list[Value]) -> list[Value]:
@@ -247,13 +281,13 @@ def interleaved(code: Code, tier: Tier, rows: list[Value]) -> list[Value]:
     b, width = code.builder, STEP * tier.lanes
     if len(rows) == 2:
         if tier.name == "avx512":
-            return [_unpacked(code, *rows, half, 8) for half in (0, 1)]
-        pairs = code.shuffle(*rows, [n for c in range(width // 2) for n in (c, width // 2 + c)])
+            return [_unpacked(code, rows[0], rows[1], half, 8) for half in (0, 1)]
+        pairs = code.shuffle(rows[0], rows[1], [n for c in range(width // 2) for n in (c, width // 2 + c)])
         return [code.shuffle(pairs, pairs, range(v * width // 2, (v + 1) * width // 2)) for v in range(2)]
     if tier.name != "avx512":
         pairs = [code.shuffle(rows[i], rows[i + 1], [n for c in range(width) for n in (c, width + c)]) for i in (0, 2)]
         words = [b.bitcast(pair, vector(I16, width)) for pair in pairs]
-        fours = code.shuffle(*words, [n for c in range(width) for n in (c, width + c)])
+        fours = code.shuffle(words[0], words[1], [n for c in range(width) for n in (c, width + c)])
         every = b.bitcast(fours, vector(I8, STEP * width))
         return [code.shuffle(every, every, range(v * width, (v + 1) * width)) for v in range(VECTORS)]
     words = []
@@ -283,12 +317,12 @@ def chunk_order(tier: Tier, channels: int, pixels: int, vectors: int = VECTORS) 
     return np.where(order < channels * pixels, order % channels, -1)
 
 
-def pack_weights(weights: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
-    """int8[chunks, width, groups, vectors, lanes, 4] of int8[height, width, channels]; the same of int16, with 2 in the last place."""
+def pack_weights(weights: NDArray[Any], order: NDArray[np.int64], kernel: Depthwise) -> NDArray[Any]:
+    """int8[chunks, rows, width, groups, vectors, lanes, 4] of int8[height, width, channels]; of int16, with 2 in the last place."""
     height, width, channels = weights.shape
-    group = STEP // weights.itemsize
-    groups = -(-height // group)
-    padded = np.zeros((groups * group, width, channels + 1), weights.dtype)
-    padded[:height, :, :channels] = weights
-    in_lanes = padded[:, :, order].reshape(groups, group, width, *order.shape)  # [groups, 4, width, chunks, vectors, lanes]
-    return np.ascontiguousarray(in_lanes.transpose(3, 2, 0, 4, 5, 1))
+    padded = np.zeros((kernel.rows, kernel.groups * kernel.group, width, channels + 1), weights.dtype)
+    for row in range(kernel.rows):
+        padded[row, row * kernel.step : row * kernel.step + height, :, :channels] = weights
+    in_lanes = padded[..., order].reshape(kernel.rows, kernel.groups, kernel.group, width, *order.shape)
+    # From [rows, groups, 4, width, chunks, vectors, lanes].
+    return np.ascontiguousarray(in_lanes.transpose(4, 0, 3, 1, 5, 6, 2))

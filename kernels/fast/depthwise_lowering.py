@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from qcore.kernels.common import Window
+from qcore.kernels.conv import Geometry as ConvGeometry
 from qcore.kernels.depthwise import Geometry, QuantizedParams
-from qcore.kernels.fast.convolution import with_border
+from qcore.kernels.fast.convolution import windows, with_border
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.depthwise import PART, STEP, Arguments, Depthwise, chunk_order, pack_weights
+from qcore.kernels.fast.depthwise import PART, REGISTERS, Arguments, Depthwise, chunk_order, pack_weights
 from qcore.kernels.fast.endings import Ending, quantized_ending
-from qcore.kernels.fast.products import FLIPPED, UNCHANGED, pack_constants
+from qcore.kernels.fast.products import FLIPPED, STEP, UNCHANGED, pack_constants
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.site import Site, aligned
-from qcore.kernels.fast.tiles import held
+from qcore.kernels.fast.tiles import held, tile_calls
 from qcore.kernels.opdef import Array
 
 LARGEST = 8
-"""Rows and columns of the largest window: code is written out for all of them."""
+"""Rows and columns of the largest window that the kernel has code for: it is written out for all of them."""
+
+GROUPS = 16
+"""Channels, at most, of several outputs each or of larger windows: each is a call."""
 
 
 def lower_depthwise(site: Site) -> list[Call]:
@@ -26,56 +32,113 @@ def lower_depthwise(site: Site) -> list[Call]:
     g, x = p.geometry, site.readable(0)
     site.require(p.taps is not None, "the filter is computed at run time")
     assert p.taps is not None
-    require_windows(site, g)
-    channels = g.output[3]
-    filter = p.taps.reshape(-1, channels).T
-    ending = quantized_ending(site, x.dtype, filter, slice(0, channels), p.input_zero_point, p.finish)
-    site.require(not ending.output.wide, "sums of 64 bits")
+
+    def ending(filter: Array, channels: slice) -> Ending:
+        return quantized_ending(site, x.dtype, filter, channels, p.input_zero_point, p.finish)
+
+    if takes_channels(g) and neighbours(site.tier, x.shape[3] * x.itemsize, g.width) == 1:
+        first = -g.height.pad_before, -g.width.pad_before
+        return depthwise_calls(site, g, x, first, p.taps, ending, site.outputs[0], p.input_zero_point)
     calls, image, first = with_border(site, x.view(np.uint8), g.height, g.width, p.input_zero_point)
-    return [*calls, *channel_calls(site, g, image.view(x.dtype), first, p.taps, ending, site.outputs[0])]
+    return [*calls, *depthwise_calls(site, g, image.view(x.dtype), first, p.taps, ending, site.outputs[0])]
 
 
-def require_windows(site: Site, g: Geometry) -> None:
-    """Leave to NumPy what the kernel has no code for."""
-    site.require(g.multiplier == 1, "several outputs for each channel")
-    site.require(max(g.height.size, g.width.size) <= LARGEST, f"a window of {g.height.size} x {g.width.size}")
+def takes_channels(g: Geometry) -> bool:
+    """The kernel has code for these windows."""
+    return g.multiplier == 1 and max(g.height.size, g.width.size) <= LARGEST
 
 
-def channel_calls(site: Site, g: Geometry, image: Array, first: tuple[int, int], taps: Array, ending: Ending, output: Array) -> list[Call]:
-    """Each channel times its own filter.
+def depthwise_calls(
+    site: Site,
+    g: Geometry,
+    image: Array,
+    first: tuple[int, int],
+    taps: Array,
+    ending: Callable[[Array, slice], Ending],
+    output: Array,
+    outside: int = 0,
+) -> list[Call]:
+    """Channels times filters of their own.
 
     Args:
         site: whose tier and threads to use.
         g: shapes.
-        image: codes [images, height, width, channels], with their border.
+        image: codes [images, height, width, channels], with their border but for what ``channel_calls`` puts there.
         first: row and column at which the first window begins.
+        taps: integers[height, width, outputs], less their zero point.
+        ending: what becomes of the sums of some outputs; their filter is [outputs, weights].
+        output: [images, height, width, outputs].
+        outside: the code around the image.
+    """
+    outputs = taps.shape[2]
+    if takes_channels(g):
+        whole = ending(taps.reshape(-1, outputs).T, slice(0, outputs))
+        site.require(not whole.output.wide, "sums of 64 bits")
+        return channel_calls(site, g, image, first, taps, whole, output, outside)
+    # Each channel by itself is a convolution.
+    channels = image.shape[3]
+    window = f"a window of {g.height.size} x {g.width.size}"
+    site.require(channels <= GROUPS, f"{g.multiplier} outputs for each of {channels} channels, {window}")
+    calls = []
+    for channel in range(channels):
+        rows = windows(image, ConvGeometry(g.height, g.width, g.taps, channels, 1, g.output), *first, channel)
+        made = slice(channel * g.multiplier, (channel + 1) * g.multiplier)
+        filter = taps[:, :, made].transpose(2, 0, 1).reshape(g.multiplier, len(rows.taps), rows.depth)
+        calls += tile_calls(site, rows, filter, ending(filter.reshape(g.multiplier, -1), made), output.reshape(-1, outputs)[:, made])
+    return calls
+
+
+def channel_calls(
+    site: Site, g: Geometry, image: Array, first: tuple[int, int], taps: Array, ending: Ending, output: Array, outside: int
+) -> list[Call]:
+    """One output for each channel; windows are LARGEST at most.
+
+    Args:
+        site: whose tier and threads to use.
+        g: shapes.
+        image: codes [images, height, width, channels].
+        first: row and column at which the first window begins; windows may reach beyond the image.
         taps: integers[height, width, channels], less their zero point.
         ending: what becomes of the sums.
         output: [images, height, width, channels].
+        outside: the code around the image.
     """
     images, height, width, channels = image.shape
-    words, item = image.itemsize == 2, image.itemsize
-    weights, offset = (taps.astype(np.int16), 0) if words else held(site, taps)
-    pixels = neighbours(site.tier, channels * item, g.width)
-    kernel = Depthwise(g.height.size, g.width.size, ending.output, channels * item * pixels < STEP * site.tier.lanes, offset != 0, words)
-    order = chunk_order(site.tier, channels, pixels, kernel.vectors)
-    packed = pack_weights(weights, order)
-    planes = pack_constants(ending.firsts, ending.planes, order)
+    (top, left), item = first, image.itemsize
+    weights, offset = (taps.astype(np.int16), 0) if item == 2 else held(site, taps)
     pixel = channels * item
+    pixels = neighbours(site.tier, pixel, g.width)
+    few = pixel * pixels < STEP * site.tier.lanes
+    rows = rows_together(g, STEP // item)
+    kernel = Depthwise(g.height.size, g.width.size, rows, g.height.stride, ending.output, few, offset != 0, item == 2)
+    order = chunk_order(site.tier, channels, pixels, kernel.vectors)
+    packed = pack_weights(weights, order, kernel)
+    planes = pack_constants(ending.firsts, ending.planes, order)
     line = width * pixel
-    rows = np.add.outer(np.arange(images) * height * line, np.arange(g.height.output) * g.height.stride * line).reshape(-1)
+    border = aligned(line)
+    border.view(image.dtype)[:] = outside
+    starts = np.minimum(np.arange(0, g.height.output, rows), g.height.output - rows)
+    first_rows = np.add.outer(np.arange(images) * g.height.output, starts).reshape(-1)
+    y = np.add.outer(top + starts * g.height.stride, np.arange(kernel.lines) * g.height.dilation)
+    of_image = np.arange(images).reshape(-1, 1, 1) * height * line
+    inside = (y >= 0) & (y < height)
+    offsets = np.where(inside, of_image + y * line, border.ctypes.data - image.ctypes.data) + left * pixel
     columns = (g.width.output - 1) * g.width.stride + (g.width.size - 1) * g.width.dilation + 1
     room = kernel.groups * kernel.vectors * STEP * site.tier.lanes
-    scratch_stride = columns * room + PART * kernel.vectors * STEP * site.tier.lanes
+    scratch_stride = columns * room + PART * rows * kernel.vectors * STEP * site.tier.lanes
     scratch = aligned(site.threads * scratch_stride)
+    before = min(max(0, -left), columns)
     arguments = Arguments(
-        input=image.ctypes.data + first[0] * line + first[1] * pixel,
+        input=image.ctypes.data,
         input_flip=(FLIPPED if image.dtype == np.int8 else UNCHANGED).ctypes.data,
-        rows=len(rows),
-        row_offsets=rows.ctypes.data,
-        line=g.height.dilation * line,
+        passes=len(first_rows),
+        first_rows=first_rows.ctypes.data,
+        line_offsets=offsets.ctypes.data,
         column=pixel,
         columns=columns,
+        before=before,
+        end=max(before, min(columns, width - left)),
+        outside=outside,
         outputs=g.width.output // pixels,
         stride=g.width.stride * pixels * room,
         tap=g.width.dilation * room,
@@ -91,7 +154,19 @@ def channel_calls(site: Site, g: Geometry, image: Array, first: tuple[int, int],
         last=channels * pixels,
         **ending.arguments,
     )
-    return [Call(kernel, arguments, (packed, planes, rows, scratch, image, *ending.keep))]
+    return [Call(kernel, arguments, (packed, planes, first_rows, offsets, border, scratch, image, *ending.keep))]
+
+
+def rows_together(g: Geometry, group: int) -> int:
+    """How many rows of outputs read no more groups of rows of codes than one does, and have weights that fit the registers.
+
+    group: rows of codes that are laid side by side.
+    """
+    if g.height.dilation > 1:
+        return 1
+    groups = -(-g.height.size // group)
+    rows = (groups * group - g.height.size) // g.height.stride + 1
+    return max(1, min(rows, g.height.output, REGISTERS // (groups * g.width.size)))
 
 
 def neighbours(tier: Tier, pixel: int, width: Window) -> int:

@@ -11,14 +11,16 @@ from llvmlite import ir
 from numpy.typing import NDArray
 
 from qcore.kernels.fast import requantization
-from qcore.kernels.fast.bytes_out import GROUP, Range, channel_order, to_bytes
+from qcore.kernels.fast.bytes_out import GROUP, Range, to_bytes
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.depthwise import interleaved
-from qcore.kernels.fast.ir import I8, I32, I64, Code, Value, number, vector
+from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, number, vector
 from qcore.kernels.fast.products import WordDot
 from qcore.kernels.fast.requantization import Kind
 
 CODES = 256
+PART = 16
+"""Bytes within which AVX-512 interleaves."""
 QUARTER = 64
 """Entries of a table of bytes that a vector of 512 bits holds."""
 
@@ -29,7 +31,7 @@ def block_bytes(tier: Tier) -> int:
 
 
 class LookupArguments(NamedTuple):
-    """Addresses of codes, of a table of 256 entries and of the output; how many codes there are."""
+    """Addresses of codes, of a table with an entry for each that there may be, and of the output; how many codes there are."""
 
     input: int
     table: int
@@ -37,15 +39,20 @@ class LookupArguments(NamedTuple):
     codes: int
 
 
+Width = Literal[1, 2, 4]
+"""Bytes."""
+
+
 @dataclass(frozen=True)
 class Lookup:
     """A kernel that writes the table's entry for each code.
 
-    entry: bytes of one. Those of 4 lie as ``packed_table`` has them where codes are taken by blocks.
-    blocks: codes are taken a block at a time, of which there is at least one; the processor must have AVX-512.
+    code: bytes of one. entry: likewise; those of 4 lie as ``packed_table`` has them where codes are taken by blocks.
+    blocks: codes of one byte are taken a block at a time, of which there is at least one; the processor must have AVX-512.
     """
 
-    entry: Literal[1, 4]
+    code: Width
+    entry: Width
     blocks: bool
 
     def emit(self, name: str, tier: Tier) -> Code:
@@ -69,15 +76,19 @@ class Lookup:
             if self.entry == 1:
                 code.store(found[0], to)
             else:
-                for entries, places in zip(interleaved(code, tier, found), channel_order(tier, GROUP).tolist(), strict=True):
-                    for part in range(0, size, 16):
-                        code.store(code.shuffle(entries, entries, range(part, part + 16)), to, 4 * places[part // 4])
+                vectors = interleaved(code, tier, found)
+                for i, part in enumerate(range(0, size, PART)):
+                    # The same part of each vector, one after the other, is in order again.
+                    taken = [*range(part, part + PART), *range(size + part, size + part + PART)]
+                    halves = [code.shuffle(one, other, taken) for one, other in (vectors[:2], vectors[2:])]
+                    code.store(code.joined(halves), to, i * size)
 
     def _by_codes(self, code: Code) -> None:
-        kind = {1: I8, 4: I32}[self.entry]
+        kinds = {1: I8, 2: I16, 4: I32}
         with code.loop(*code.share(code["codes"])) as i:
-            index = code.multiply(code.builder.zext(code.load(I8, code.pointer("input"), i), I64), self.entry)
-            code.store(code.load(kind, code.pointer("table"), index), code.pointer("output"), code.multiply(i, self.entry))
+            index = code.builder.zext(code.load(kinds[self.code], code.pointer("input"), code.multiply(i, self.code)), I64)
+            entry = code.load(kinds[self.entry], code.pointer("table"), code.multiply(index, self.entry))
+            code.store(entry, code.pointer("output"), code.multiply(i, self.entry))
 
 
 class ByteTable:
@@ -170,7 +181,7 @@ class Pairs:
                 (codes,) = to_bytes(code, tier, [steps], output)
                 to = code.at(code.pointer("output"), place)
                 if self.partial:
-                    code.store_bytes(codes, to, code["length"])
+                    code.store_first(codes, to, code["length"])
                 else:
                     code.store(codes, to)
         return code

@@ -17,7 +17,7 @@ from qcore.kernels import addition, multiplication
 from qcore.kernels.fast import copies
 from qcore.kernels.fast.bytes_out import FLIP
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.elementwise import HIGH, Arguments, Lookup, LookupArguments, Operation, Pairs, block_bytes, packed_table
+from qcore.kernels.fast.elementwise import HIGH, Arguments, Lookup, LookupArguments, Operation, Pairs, Width, block_bytes, packed_table
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.requantization import Constants, constants, packed
 from qcore.kernels.fast.site import Site, aligned
@@ -44,14 +44,18 @@ NEAR_TIE = 2 * 2 * 255 + 96 + 255
 PARTS = (1 - 2.0**-6, 1.0, 1 + 2.0**-6, 0.0)
 """How much of what the first of two roundings adds to ties is added to a half."""
 
+WIDTHS: dict[int, Width] = {1: 1, 2: 2, 4: 4}
+
+GREATEST_PRODUCT = 255 * 255
+"""Of two codes less their zero points."""
+
 LARGEST = 1 << 30
 """Steps below this, in magnitude, are within int32 however they are rounded."""
 
 
 def lower_look_up(site: Site) -> list[Call]:
     """A function of one code: a table of codes, or of real numbers."""
-    site.require(site.input(0).itemsize == 1, "codes of 16 bits")
-    site.require(site.params.itemsize in (1, 4), f"a table of {site.params.dtype}")
+    site.require(site.params.itemsize <= 4, f"a table of {site.params.dtype}")
     return look_up_calls(site.tier, site.input(0), site.params, site.outputs[0])
 
 
@@ -59,10 +63,10 @@ def look_up_calls(tier: Tier, x: Array, table: Array, output: Array) -> list[Cal
     """The table's entry for each code."""
     if x.size == 0:
         return []
-    blocks = tier.name == "avx512" and x.size >= block_bytes(tier)
+    blocks = tier.name == "avx512" and x.itemsize == 1 and table.itemsize in (1, 4) and x.size >= block_bytes(tier)
     held = packed_table(tier, table) if blocks and table.itemsize == 4 else np.ascontiguousarray(table)
     arguments = LookupArguments(x.ctypes.data, held.ctypes.data, output.ctypes.data, x.size)
-    return [Call(Lookup(1 if table.itemsize == 1 else 4, blocks), arguments, (held, x))]
+    return [Call(Lookup(WIDTHS[x.itemsize], WIDTHS[table.itemsize], blocks), arguments, (held, x))]
 
 
 def lower_sum(site: Site) -> list[Call]:
@@ -95,7 +99,7 @@ def lower_product(site: Site) -> list[Call]:
     site.require(site.outputs[0].itemsize == 1, "codes of 16 bits")
     if (calls := with_scalar(site)) is not None:
         return calls
-    by = as_float32(p, site.outputs[0].dtype) or requantization(site, p.requantize, 255 * 255, p)
+    by = as_float32(p, site.outputs[0].dtype) or requantization(site, p.requantize, GREATEST_PRODUCT, p)
     zero_points = p.input1_zero_point, p.input2_zero_point
     return pair_calls(site, Pair("product", by, p.output_zero_point, p.activation_min, p.activation_max, zero_points=zero_points))
 
@@ -176,6 +180,9 @@ def as_float32(p: multiplication.Params, dtype: np.dtype[Any]) -> Constants | No
     """
     if not isinstance(p.requantize, DoubleRounding):
         return None
+    factor = float(p.requantize.multiplier) * 2.0 ** (float(p.requantize.shift) - 31)
+    if factor * GREATEST_PRODUCT >= LARGEST:
+        return None
     centred1, centred2 = (all_codes(dtype.name) - np.int32(zero_point) for zero_point in (p.input1_zero_point, p.input2_zero_point))
     products = np.multiply.outer(centred1, centred2)
 
@@ -183,11 +190,11 @@ def as_float32(p: multiplication.Params, dtype: np.dtype[Any]) -> Constants | No
         return np.clip(steps + p.output_zero_point, p.activation_min, p.activation_max)
 
     want = codes(p.requantize(products))
-    scale = np.float32(float(p.requantize.multiplier) * 2.0 ** (float(p.requantize.shift) - 31))
+    scale = np.float32(factor)
     steps = products.astype(np.float32) * scale
     for part in PARTS:
         half = np.float32(0.5 + part * 2.0 ** (float(p.requantize.shift) - 1))
-        if np.abs(steps).max() < LARGEST and (codes(np.trunc(steps + np.copysign(half, steps)).astype(np.int32)) == want).all():
+        if (codes(np.trunc(steps + np.copysign(half, steps)).astype(np.int32)) == want).all():
             return Constants("away", tuple(np.full(1, value, np.float32) for value in (scale, 0, half)))
     return None
 

@@ -56,7 +56,7 @@ def quantized_ending(
     flip, greatest = (FLIP if input == np.int8 else 0, 255) if input.itemsize == 1 else (0, 1 << 15)
     sums = filter.sum(axis=1, dtype=np.int64)
     biases = np.zeros(len(filter), np.int64) if values is None else values.reshape(-1)[channels].astype(np.int64)
-    bound = greatest * int(np.abs(filter).sum(axis=1, dtype=np.int64).max()) + int(np.abs(biases).max())
+    bound = greatest * int(np.abs(filter).sum(axis=1, dtype=np.int64).max(initial=0)) + int(np.abs(biases).max(initial=0))
     return code_ending(site, input, biases - (input_zero_point + flip) * sums, bound, channels, finish)
 
 

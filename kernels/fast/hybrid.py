@@ -17,7 +17,7 @@ from qcore.kernels import conv, depthwise, fully_connected
 from qcore.kernels.common import Window
 from qcore.kernels.depthwise import REAL_LANES, real_values_in_vectors
 from qcore.kernels.fast.convolution import around, windows
-from qcore.kernels.fast.depthwise_lowering import channel_calls, require_windows
+from qcore.kernels.fast.depthwise_lowering import depthwise_calls
 from qcore.kernels.fast.endings import Ending
 from qcore.kernels.fast.outputs import Reals, Scaling
 from qcore.kernels.fast.program import Call
@@ -47,6 +47,9 @@ SCALINGS: Mapping[Callable[..., Any], Scaling] = MappingProxyType(
 )
 """By the reference's function."""
 
+MOST = 256
+"""Images of a batch: each is a call or more."""
+
 
 def lower_hybrid_convolution(site: Site) -> list[Call]:
     """CONV_2D whose rows are images."""
@@ -73,12 +76,13 @@ def lower_hybrid_depthwise(site: Site) -> list[Call]:
     g = p.geometry
     if p.taps is None:
         raise NotCovered("the filter is computed at run time")
-    require_windows(site, g)
-    channels = g.output[3]
     calls, images, first, row_scales = quantized_images(site, p.by, g.height, g.width)
-    filter, output = p.taps.reshape(-1, channels).T, site.outputs[0]
-    ending = real_ending(site, filter, slice(0, channels), p.filter_scale, p.by, p.finish, row_scales, 0)
-    of_first = channel_calls(site, g, images[:1], first, p.taps, ending, output)
+    output = site.outputs[0]
+
+    def ending(filter: Array, channels: slice) -> Ending:
+        return real_ending(site, filter, channels, p.filter_scale, p.by, p.finish, row_scales, 0)
+
+    of_first = depthwise_calls(site, g, images[:1], first, p.taps, ending, output[:1])
     return [*calls, *repeated(of_first, images, output, row_scales)]
 
 
@@ -150,6 +154,7 @@ def quantized_images(
     """
     x = site.readable(input)
     count, rows, columns, channels = x.shape
+    site.require(count <= MOST, f"{count} images")
     (top, bottom), (left, right) = (around(along) for along in (height, width))
     shape = count, top + rows + bottom, left + columns + right, channels
     codes = site.scratch.take(math.prod(shape)).reshape(shape)
@@ -199,7 +204,7 @@ def real_ending(
     """
     bias, count = site.inputs[input] if len(site.inputs) > input else None, site.outputs[0].shape[-1]
     site.require(bias is None or site.constant[input], "the bias is computed at run time")
-    bound = 255 * int(np.abs(filter).sum(axis=1, dtype=np.int64).max())
+    bound = 255 * int(np.abs(filter).sum(axis=1, dtype=np.int64).max(initial=0))
     site.require(bound < 1 << 31, f"sums of up to {bound}")
     # Adding -0.0 changes nothing, 0.0 would change -0.0.
     biases = np.full(count, -0.0, np.float32) if bias is None else bias.reshape(-1)

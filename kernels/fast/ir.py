@@ -135,8 +135,6 @@ class Code:
         mask = self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, I32), kind.count))
         self.call(f"llvm.masked.store.{short_name(kind)}.p0", ir.VoidType(), [value, pointer, ir.Constant(I32, 1), mask])
 
-    store_bytes = store_first
-
     # Vectors
 
     def splat(self, value: Value, lanes: int) -> Value:

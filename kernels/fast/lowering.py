@@ -23,6 +23,7 @@ from qcore.kernels import (
     pad,
     pool,
     reshape,
+    resize,
     softmax,
     transpose_conv,
 )
@@ -38,6 +39,7 @@ from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.real_convolution import lower_real_convolution, lower_real_dense, lower_real_depthwise
 from qcore.kernels.fast.real_elementwise import lower_curve, lower_plain
 from qcore.kernels.fast.reduction_lowering import lower_sums
+from qcore.kernels.fast.resize import lower_bilinear, lower_bilinear_uint8, lower_nearest
 from qcore.kernels.fast.site import NotCovered, Site
 from qcore.kernels.fast.softmax import lower_softmax_by_table, lower_softmax_in_float32
 from qcore.kernels.fast.transposed import lower_hybrid_transposed, lower_transposed
@@ -90,6 +92,9 @@ LOWERINGS: Mapping[Callable[..., Any], Callable[[Site], list[Call]]] = MappingPr
         pool.average_quantized: lower_average,
         pool.maximum: lower_maximum,
         reshape.reshape: lower_reshape,
+        resize.bilinear: lower_bilinear,
+        resize.bilinear_uint8: lower_bilinear_uint8,
+        resize.nearest: lower_nearest,
         softmax.softmax_by_table: lower_softmax_by_table,
         softmax.softmax_in_float32: lower_softmax_in_float32,
     }
@@ -103,7 +108,8 @@ def lower(site: Site) -> list[Call]:
     Raises:
         NotCovered: there are none, and why.
     """
-    lowering = LOWERINGS.get(site.step.kernel)
+    kernel = site.step.kernel
+    lowering = LOWERINGS.get(kernel.func if isinstance(kernel, partial) else kernel)
     if lowering is None:
         raise NotCovered("there is no native kernel")
     return lowering(site)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from qcore.kernels.batch_matmul import HybridParams, IntegerParams
@@ -29,13 +31,15 @@ def lower_matrices(site: Site) -> list[Call]:
     if p.output is None:
         raise NotCovered("the sums themselves are wanted")
     site.require(output.size > 0 and x.shape[-1] > 0, "a matrix has no elements")
+    y = site.readable(1) if p.y is None else p.y.matrix.swapaxes(-1, -2)
+    if math.prod(y.shape[:-2]) == 1:  # then all rows are those of one matrix
+        x, y, output = (array.reshape(-1, array.shape[-1]) for array in (x, y, output))
     batch = output.shape[:-2]
-    site.require(int(np.prod(batch)) <= MOST, f"{batch} matrices")
-    x = np.broadcast_to(x, (*batch, *x.shape[-2:]))
+    site.require(math.prod(batch) <= MOST, f"{batch} matrices")
+    x, y = (np.broadcast_to(array, (*batch, *array.shape[-2:])) for array in (x, y))
     if p.y is None:
-        return _computed(site, p, p.output, x, np.broadcast_to(site.readable(1), (*batch, *site.input(1).shape[-2:])))
+        return _computed(site, p, p.output, x, y, output)
     site.require(site.input(1).itemsize == 1, "weights of 16 bits")
-    y = np.broadcast_to(p.y.matrix, (*batch, *p.y.matrix.shape[-2:])).swapaxes(-1, -2)
     calls: list[Call] = []
     for place in np.ndindex(batch):
         ending = quantized_ending(site, x.dtype, y[place], slice(None), p.x_zero_point, p.output)
@@ -43,11 +47,10 @@ def lower_matrices(site: Site) -> list[Call]:
     return calls
 
 
-def _computed(site: Site, p: IntegerParams, finish: QuantizedOutput, x: Array, y: Array) -> list[Call]:
-    """y is computed at run time, and packed then."""
+def _computed(site: Site, p: IntegerParams, finish: QuantizedOutput, x: Array, y: Array, output: Array) -> list[Call]:
+    """Where y is computed at run time, and packed then."""
     site.require(x.itemsize == 1 and y.itemsize == 1, "codes of 16 bits")
-    output, depth = site.outputs[0], x.shape[-1]
-    vectors = max(tile_choices(site.tier))
+    depth, vectors = x.shape[-1], max(tile_choices(site.tier))
     count, width = output.shape[-1], vectors * site.tier.lanes
     blocks, steps = -(-count // width), rows_of(x[(0,) * (x.ndim - 2)]).steps
     packed = site.scratch.take(blocks * steps * width * 4)
@@ -86,6 +89,6 @@ def lower_hybrid_matrix(site: Site) -> list[Call]:
     if p.y is None:
         raise NotCovered("y is computed at run time")
     site.require(p.y.matrix.size > 0, "a matrix has no elements")
-    site.require(p.y.matrix.ndim == 2 or max(p.y.matrix.shape[:-2]) == 1, "several matrices")
+    site.require(math.prod(p.y.matrix.shape[:-2]) == 1, "several matrices")
     matrix = p.y.matrix.reshape(p.y.matrix.shape[-2:])
     return row_calls(site, matrix.T, p.y_scale, p.by, RealOutput(np.float32(-np.inf), np.float32(np.inf)))

@@ -173,20 +173,23 @@ class Reals(Output):
 
 
 def _unrounded(code: Code, x: Value, scale: Value, bias: Value) -> Value:
-    """``x * scale + bias`` in float64, as float32; the product of two float32 numbers is exact there."""
+    """``x * scale + bias`` in float64, as float32; the product of two float32 numbers is exact there, and may be fused with the sum."""
     b, half, parts = code.builder, x.type.count // 2, []
     for lanes in (range(half), range(half, 2 * half)):
         wide = [b.fpext(code.shuffle(value, value, lanes), vector(F64, half)) for value in (x, scale, bias)]
-        parts.append(b.fptrunc(b.fadd(b.fmul(wide[0], wide[1]), wide[2]), vector(F32, half)))
+        total = b.fadd(b.fmul(*wide[:2], flags=("contract",)), wide[2], flags=("contract",))
+        parts.append(b.fptrunc(total, vector(F32, half)))
     return code.joined(parts)
 
 
 def clamped(code: Code, real: Value) -> Value:
-    """float32 lanes within the arguments ``low`` and ``high``; NaN stays, and a zero takes the sign of a bound of zero, as in NumPy."""
+    """float32 lanes within the arguments ``low`` and ``high``; NaN stays, and -0.0 becomes a lower bound of 0.0, as in NumPy."""
     b, lanes = code.builder, real.type.count
     low, high = (code.splat(b.bitcast(b.trunc(code[name], I32), F32), lanes) for name in ("low", "high"))
-    real = b.select(b.fcmp_ordered("<=", real, low), low, real)
-    return b.select(b.fcmp_ordered(">=", real, high), high, real)
+    # Adding -0.0 changes nothing, adding 0.0 makes -0.0 0.0.
+    zero = b.select(b.fcmp_ordered("==", low, number(low.type, 0.0)), low, number(low.type, -0.0))
+    raised = b.fadd(b.select(b.fcmp_ordered(">", low, real), low, real), zero)
+    return b.select(b.fcmp_ordered("<", high, raised), high, raised)
 
 
 def vector_bytes(output: Output, lanes: int) -> int:

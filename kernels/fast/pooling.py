@@ -1,11 +1,13 @@
 """Averages and maxima of the windows of each channel by itself, of 8-bit codes.
 
-What lies outside of the image is left out: each window is cut to the image first.
+What lies outside of the image is left out: windows that may reach beyond are cut to it first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, NamedTuple
 
 from qcore.kernels.fast.bytes_out import GROUP, Range, to_bytes
@@ -46,42 +48,63 @@ class Arguments(NamedTuple):
     flip: int
 
 
+class Span(NamedTuple):
+    """Inputs along an axis: the first, and how many; known: their number, where code is written out for each."""
+
+    start: Value
+    count: Value
+    known: int | None = None
+
+
 @dataclass(frozen=True)
 class Pool:
     """A kernel.
 
     operation: on the codes of a window. An average is rounded half away from code 0.
+    window: rows and columns of windows that all lie within the image, for which code is written out; None for any others.
     partial: there are fewer channels than a block has codes.
     """
 
     operation: Literal["average", "maximum"]
+    window: tuple[int, int] | None
     partial: bool
 
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function. Threads share the rows of the output."""
         code = Code(name, Arguments)
         b = code.builder
-        window = {"average": _average, "maximum": _maximum}[self.operation]
+        operation = {"average": _average, "maximum": _maximum}[self.operation]
         output = Range.of(code, tier)
         with code.loop(*code.share(code.multiply(code["images"], code["output_height"]))) as row:
             image, y = b.sdiv(row, code["output_height"]), b.srem(row, code["output_height"])
-            rows = _cut(code, y, "stride_h", "top", "size_h", "height")
+            rows = self._along(code, y, 0)
             pixels = code.at(code.pointer("input"), code.multiply(image, code.multiply(code["height"], _line(code))))
             with code.loop(0, code["output_width"]) as x, code.loop(0, code["chunks"]) as chunk:
-                columns = _cut(code, x, "stride_w", "left", "size_w", "width")
+                columns = self._along(code, x, 1)
                 first = code.smaller(code.multiply(chunk, block_bytes(tier)), code["last_chunk"])
-                codes = window(code, tier, code.at(pixels, first), rows, columns, output)
+                codes = operation(code, tier, code.at(pixels, first), rows, columns, output)
                 place = code.multiply(code.add(code.multiply(row, code["output_width"]), x), code["channels"])
                 to = code.at(code.pointer("output"), code.add(place, first))
                 if self.partial:
-                    code.store_bytes(codes, to, code["channels"])
+                    code.store_first(codes, to, code["channels"])
                 else:
                     code.store(codes, to)
         return code
 
+    def _along(self, code: Code, output: Value, axis: int) -> Span:
+        """What the window of an output covers along an axis."""
+        stride, before, size, input = AXES[axis]
+        start = code.multiply(output, code[stride])
+        if self.window is not None:
+            return Span(start, I64(self.window[axis]), self.window[axis])
+        start = code.builder.sub(start, code[before])
+        end = code.smaller(code.add(start, code[size]), code[input])
+        start = code.elementwise("smax", start, I64(0))
+        return Span(start, code.builder.sub(end, start))
 
-Span = tuple[Value, Value]
-"""From the first to before the second."""
+
+AXES = ("stride_h", "top", "size_h", "height"), ("stride_w", "left", "size_w", "width")
+"""Arguments about height and width: stride, how far the first window reaches out, size, and the image's size."""
 
 
 def _line(code: Code) -> Value:
@@ -89,20 +112,30 @@ def _line(code: Code) -> Value:
     return code.multiply(code["width"], code["channels"])
 
 
-def _cut(code: Code, output: Value, stride: str, before: str, size: str, input: str) -> Span:
-    """The inputs that a window covers along one axis."""
-    start = code.builder.sub(code.multiply(output, code[stride]), code[before])
-    return code.elementwise("smax", start, I64(0)), code.smaller(code.add(start, code[size]), code[input])
+def _every(code: Code, rows: Span, columns: Span, write: Callable[[Value], None]) -> None:
+    """Write code for every pixel of a window, given its offset."""
+
+    def pixel(y: Value, x: Value) -> None:
+        write(code.multiply(code.add(code.multiply(y, code["width"]), x), code["channels"]))
+
+    if rows.known is not None and columns.known is not None:
+        for y, x in product(range(rows.known), range(columns.known)):
+            pixel(code.add(rows.start, y), code.add(columns.start, x))
+    else:
+        with code.loop(0, rows.count) as y, code.loop(0, columns.count) as x:
+            pixel(code.add(rows.start, y), code.add(columns.start, x))
 
 
 def _maximum(code: Code, tier: Tier, pixels: Value, rows: Span, columns: Span, output: Range) -> Value:
     """The greatest of each channel's codes."""
     kind = vector(I8, block_bytes(tier))
     greatest = code.variable(number(kind, 0))
-    with code.loop(*rows) as y, code.loop(*columns) as x:
-        place = code.multiply(code.add(code.multiply(y, code["width"]), x), code["channels"])
+
+    def compare(place: Value) -> None:
         codes = code.builder.xor(code.load(kind, pixels, place), output.flip)
         greatest.set(code.elementwise("umax", greatest.get(), codes))
+
+    _every(code, rows, columns, compare)
     clamped = code.elementwise("umin", code.elementwise("umax", greatest.get(), output.low), output.high)
     return code.builder.xor(clamped, output.flip)
 
@@ -110,12 +143,14 @@ def _maximum(code: Code, tier: Tier, pixels: Value, rows: Span, columns: Span, o
 def _average(code: Code, tier: Tier, pixels: Value, rows: Span, columns: Span, output: Range) -> Value:
     """The average of each channel's codes; quotients are exact in float32, whose fraction is cut off."""
     b, kind, lanes = code.builder, vector(I8, block_bytes(tier)), vector(I32, tier.lanes)
-    count = b.trunc(code.multiply(b.sub(rows[1], rows[0]), b.sub(columns[1], columns[0])), I32)
+    count = b.trunc(code.multiply(rows.count, columns.count), I32)
     offset = b.neg(b.mul(count, b.trunc(code["zero_point"], I32)))
     totals = [code.variable(code.splat(offset, tier.lanes)) for _ in range(GROUP)]
-    with code.loop(*rows) as y, code.loop(*columns) as x:
-        place = code.multiply(code.add(code.multiply(y, code["width"]), x), code["channels"])
+
+    def add(place: Value) -> None:
         add_to(totals, widened(code, tier, b.xor(code.load(kind, pixels, place), output.flip)), code)
+
+    _every(code, rows, columns, add)
     half = code.splat(b.lshr(count, I32(1)), tier.lanes)
     divisor = b.sitofp(code.splat(count, tier.lanes), vector(F32, tier.lanes))
     steps = []

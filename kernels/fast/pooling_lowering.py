@@ -6,12 +6,16 @@ from typing import Literal
 
 import numpy as np
 
+from qcore.kernels.common import Window
 from qcore.kernels.fast.bytes_out import FLIP
 from qcore.kernels.fast.elementwise import block_bytes
 from qcore.kernels.fast.pooling import Arguments, Pool
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.site import Site
 from qcore.kernels.pool import Params
+
+WRITTEN_OUT = 16
+"""Codes of the largest window for which code is written out."""
 
 LARGEST = 1 << 16
 """Codes of the largest window: 24 bits, which float32 has, hold their sum and half their count."""
@@ -60,4 +64,10 @@ def pool_calls(site: Site, operation: Literal["average", "maximum"]) -> list[Cal
         high=int(p.activation_max) + flip,
         flip=flip,
     )
-    return [Call(Pool(operation, channels < size), arguments, (x,))]
+    inside = is_inside(p.height) and is_inside(p.width) and p.height.size * p.width.size <= WRITTEN_OUT
+    return [Call(Pool(operation, (p.height.size, p.width.size) if inside else None, channels < size), arguments, (x,))]
+
+
+def is_inside(along: Window) -> bool:
+    """No window reaches beyond the image."""
+    return along.pad_before == 0 and (along.output - 1) * along.stride + along.size <= along.input

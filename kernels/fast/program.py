@@ -25,7 +25,7 @@ class Arguments(NamedTuple):
     """Of the loop over calls: address of pairs of int64, each the address of a function and of its arguments; how many."""
 
     calls: int
-    count: int
+    call_count: int
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Loop:
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function."""
         code = Code(name, Arguments)
-        with code.loop(0, code["count"]) as i:
+        with code.loop(0, code["call_count"]) as i:
             run_call(code, code.pointer("calls"), i)
         return code
 

@@ -19,6 +19,9 @@ from qcore.kernels.mean import Float32Codes, Float32Sum, QuantizedParams
 MOST_ADDED = 32000
 """What a result that was cut to 16 bits may be moved by, and still be cut to 8 bits as if it had not been."""
 
+TOGETHER = (4, 3, 2, 1)
+"""Numbers of chunks whose sums fit the registers; elsewhere it is one."""
+
 MOST_STEPS = 1 << 30
 """Results below this, in magnitude, are within int32 however they are rounded."""
 
@@ -33,8 +36,8 @@ def lower_sums(site: Site) -> list[Call]:
     count = p.reduction.count
     axes = [axis for axis in p.reduction.axes if x.shape[axis] > 1]
     site.require(count > 0, "a sum of no codes")
-    together = all(axis in axes or x.shape[axis] == 1 for axis in range(axes[0], axes[-1])) if axes else True
-    site.require(together, f"axes {p.reduction.axes} do not follow one another")
+    adjoining = all(axis in axes or x.shape[axis] == 1 for axis in range(axes[0], axes[-1])) if axes else True
+    site.require(adjoining, f"axes {p.reduction.axes} do not follow one another")
     site.require(abs(p.added) <= MOST_ADDED, f"results are moved by {p.added} steps")
     inner = math.prod(x.shape[axes[-1] + 1 :]) if axes else output.size
     flip = FLIP if x.dtype == np.int8 else 0
@@ -62,7 +65,9 @@ def lower_sums(site: Site) -> list[Call]:
         high=p.quantized_max + flip,
         flip=flip,
     )
-    return [Call(Sums(by.kind, inner < size), arguments, (planes, x))]
+    most = max(1, len(order) // site.threads) if site.tier.name == "avx512" else 1
+    together = next(n for n in TOGETHER if len(order) % n == 0 and n <= most)
+    return [Call(Sums(by.kind, together, inner < size), arguments, (planes, x))]
 
 
 def requantized(p: QuantizedParams, channels: int, bound: int) -> Constants | None:
@@ -71,6 +76,6 @@ def requantized(p: QuantizedParams, channels: int, bound: int) -> Constants | No
     if not isinstance(by, Float32Codes | Float32Sum):
         return constants(by, channels, bound, False)
     scale, offset = (by.factor, by.offset) if isinstance(by, Float32Codes) else (by.scale, by.bias)
-    if bound * float(scale) + abs(float(offset)) >= MOST_STEPS:
+    if not bound * float(scale) + abs(float(offset)) < MOST_STEPS:
         return None
     return Constants("away", tuple(np.full(channels, value, np.float32) for value in (scale, offset, BELOW_HALF)))

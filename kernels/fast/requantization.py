@@ -34,7 +34,7 @@ REDUCED = 1 << 47
 BELOW_HALF, BELOW_HALF_F64 = 0.49999997, 0.49999999999999994
 """The greatest float32 and float64 below a half: half itself would lift what lies just below it."""
 
-Kind = Literal["narrow", "narrow_signed", "wide", "float32", "float64", "away", "shift"]
+Kind = Literal["narrow", "narrow_signed", "narrow_mixed", "wide", "float32", "float64", "away", "shift"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class Constants:
     """How to requantize, and the constants of every channel.
 
     kind: "narrow": multiplier, then a shift of at least 1 to the right, in the upper half of 64 bits; "narrow_signed" takes one off
-        negative accumulators where ties go away from zero; "wide": any shift, in 64 bits; "float32", "float64": a product of floats;
-        "away": a product of float32 and an offset, rounded by cutting off what is beyond a half or so, for results within int32;
-        "shift": to the right and no more, half a step being in the accumulators already.
+        negative accumulators, since ties go away from zero, "narrow_mixed" in some channels; "wide": any shift, in 64 bits; "float32",
+        "float64": a product of floats; "away": a product of float32 and an offset, rounded by cutting off what is beyond a half or so, for
+        results within int32; "shift": to the right and no more, half a step being in the accumulators already.
     planes: by channel, in the order in which the instructions take them.
     """
 
@@ -97,12 +97,14 @@ def fixed_point(
     right = np.maximum(-shift, 0)
     # In units of the product, 2**-31: half of the first rounding's step, and of the second's.
     half = np.where(single & (right > 0), 0, 1 << 30) + np.where(right > 0, np.int64(1) << (30 + right), 0)
+    sign = np.where(away & ~np.bool_(single or from_zero), -1, 0).astype(np.int32)
+    if (shift <= -1).all() and bound < 1 << 31 and not sign.any():
+        # The upper half of the product is twice as coarse as the first rounding's step.
+        return Constants("narrow", (multiplier, half, (right - 1).astype(np.int32)))
     if (shift <= -1).all() and bound < NARROW:
         # The upper half of twice the product: units of the first rounding's step.
-        sign = np.where(away & ~np.bool_(single or from_zero), -1, 0).astype(np.int32)
-        kind: Kind = "narrow_signed" if sign.any() else "narrow"
-        planes: tuple[NDArray[Any], ...] = (multiplier, 2 * half, right.astype(np.int32))
-        return Constants(kind, (*planes, sign) if kind == "narrow_signed" else planes)
+        planes = (multiplier, 2 * half, right.astype(np.int32))
+        return Constants("narrow_signed", planes) if sign.all() else Constants("narrow_mixed", (*planes, sign))
     left = np.maximum(shift, 0)
     if bound << int(left.max()) >= 1 << 31:
         return None
@@ -132,7 +134,8 @@ def _joined(loop: VectorLoop, channels: int, bound: int, from_zero: bool) -> Con
 PLANES: Mapping[Kind, tuple[Any, ...]] = MappingProxyType(
     {
         "narrow": (I64, I64, I32),
-        "narrow_signed": (I64, I64, I32, I32),
+        "narrow_signed": (I64, I64, I32),
+        "narrow_mixed": (I64, I64, I32, I32),
         "wide": (I64, I64, I64, I64),
         "float32": (F32,),
         "float64": (F64,),
@@ -199,6 +202,7 @@ def emit(code: Code, kind: Kind, accumulator: Value | list[Value], planes: list[
         if kind == "wide":
             return _interleaved(code, _wide(code, parts, planes))
         return _interleaved(code, [_away(code, part, scale) for part, scale in zip(parts, planes, strict=True)])
+    assert not isinstance(accumulator, list)
     lanes = accumulator.type.count
     integers, halves = vector(I32, lanes), vector(I64, lanes // 2)
     if kind == "float32":
@@ -211,15 +215,16 @@ def emit(code: Code, kind: Kind, accumulator: Value | list[Value], planes: list[
         return b.fptosi(b.fadd(steps, code.elementwise("copysign", planes[2], steps)), integers)
     if kind == "shift":
         return b.ashr(accumulator, planes[0])
-    doubled, thirty_two = b.bitcast(b.add(accumulator, accumulator), halves), number(halves, 32)
-    sums = []
-    for lane, multiplier, half in zip((b.shl(doubled, thirty_two), doubled), planes[:2], planes[2:4], strict=True):
+    factor, thirty_two = accumulator if kind == "narrow" else b.add(accumulator, accumulator), number(halves, 32)
+    both, sums = b.bitcast(factor, halves), []
+    for lane, multiplier, half in zip((b.shl(both, thirty_two), both), planes[:2], planes[2:4], strict=True):
         # Both factors fill 32 bits alone, which shifting them up and down says.
         narrow = b.ashr(b.shl(multiplier, thirty_two), thirty_two)
         sums.append(b.bitcast(b.add(b.mul(b.ashr(lane, thirty_two), narrow), half), integers))
-    upper = code.shuffle(*sums, [n for i in range(lanes // 2) for n in (2 * i + 1, lanes + 2 * i + 1)])
-    if kind == "narrow_signed":
-        upper = b.add(upper, b.and_(b.ashr(accumulator, number(integers, 31)), planes[5]))
+    upper = code.shuffle(sums[0], sums[1], [n for i in range(lanes // 2) for n in (2 * i + 1, lanes + 2 * i + 1)])
+    if kind != "narrow":
+        sign = b.ashr(accumulator, number(integers, 31))
+        upper = b.add(upper, sign if kind == "narrow_signed" else b.and_(sign, planes[5]))
     return b.ashr(upper, planes[4])
 
 
@@ -231,7 +236,7 @@ def _even_odd(code: Code, lanes: Value) -> list[Value]:
 def _interleaved(code: Code, parts: list[Value]) -> Value:
     """The inverse of ``_even_odd``."""
     half = parts[0].type.count
-    return code.shuffle(*parts, [n for i in range(half) for n in (i, half + i)])
+    return code.shuffle(parts[0], parts[1], [n for i in range(half) for n in (i, half + i)])
 
 
 def _wide(code: Code, parts: list[Value], planes: list[Value]) -> list[Value]:

@@ -13,8 +13,10 @@ from typing import Any, Literal, NamedTuple
 
 from llvmlite import ir
 
+from qcore.kernels.fast.bytes_out import Range, in_order, to_bytes
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.ir import BOOL, F32, F64, I8, I32, I64, Code, Value, number, vector
+from qcore.kernels.fast.ir import BOOL, F32, F64, I8, I16, I32, I64, Code, Value, number, vector
+from qcore.kernels.fast.requantization import BELOW_HALF, BELOW_HALF_F64
 from qcore.kernels.hybrid import GREATEST_CODE, LEAST_CODE
 
 CODES = GREATEST_CODE - LEAST_CODE
@@ -25,10 +27,7 @@ UNROLLED = 4
 """Vectors of a block, where a row is long enough."""
 
 MOST_STEPS = 32767.0
-"""What XNNPACK cuts steps to before it rounds them."""
-
-BELOW_HALF = {F32: float.fromhex("0x1.fffffep-2"), F64: float.fromhex("0x1.fffffffffffffp-2")}
-"""The largest numbers below a half: half itself would lift what lies just below it."""
+"""Steps beyond this, on either side, are beyond the codes whatever the zero point."""
 
 Way = Literal["symmetric", "asymmetric", "to_even"]
 
@@ -121,25 +120,24 @@ class _Blocks:
     """A row of values, in blocks."""
 
     def __init__(self, code: Code, tier: Tier, vectors: int, partial: bool, length: Value):
-        self.code, self.length, self.partial = code, length, partial
+        self.code, self.tier, self.vectors, self.partial, self.length = code, tier, vectors, partial, length
         self.lanes = vectors * tier.lanes
-        self.kind = vector(F32, self.lanes)
         self.count = code.builder.sdiv(code.add(length, self.lanes - 1), I64(self.lanes))
 
     def place(self, block: Value) -> Value:
         """The element with which a block begins."""
         return I64(0) if self.partial else self.code.smaller(self.code.multiply(block, self.lanes), self.code.add(self.length, -self.lanes))
 
-    def load(self, source: Value, place: Value) -> Value:
-        """A block of values."""
-        return self.code.load(self.kind, source, self.code.multiply(place, 4))
+    def load(self, source: Value, place: Value, lanes: int) -> Value:
+        """So many values."""
+        return self.code.load(vector(F32, lanes), source, self.code.multiply(place, 4))
 
     def extremes(self, source: Value, blocks: tuple[Value, Value]) -> tuple[Value, Value]:
         """The lowest and the highest value of some blocks, or 0."""
-        code, b, zero = self.code, self.code.builder, number(self.kind, 0.0)
+        code, b, zero = self.code, self.code.builder, number(vector(F32, self.lanes), 0.0)
         low, high = code.variable(zero), code.variable(zero)
         with code.loop(*blocks) as block:
-            x = self.load(source, self.place(block))
+            x = self.load(source, self.place(block), self.lanes)
             if self.partial:
                 lanes = ir.Constant(vector(I64, self.lanes), list(range(self.lanes)))
                 x = b.select(b.icmp_signed("<", lanes, code.splat(self.length, self.lanes)), x, zero)
@@ -175,7 +173,6 @@ class _Writer:
         place = code.at(code.pointer("row_scales"), code.multiply(row, 8))
         code.store(scaling.scale, place)
         code.store(b.add(scaling.zero_point, I32(LIFT)), place, 4)
-        zero_point = b.sitofp(scaling.zero_point, F32)
         height = code.add(code["top"], code["lines"], code["bottom"])
         width = code.add(code["left"], code["length"], code["right"])
         border = b.trunc(b.add(scaling.zero_point, I32(LIFT)), I8)
@@ -191,7 +188,8 @@ class _Writer:
                 with then:
                     fill(to, code["left"])
                     start = code.multiply(code.add(code.multiply(row, code["lines"]), line), code["length"])
-                    self.line(scaling.inverse, zero_point, code.at(code.pointer("input"), code.multiply(start, 4)), code.at(to, code["left"]))
+                    source = code.at(code.pointer("input"), code.multiply(start, 4))
+                    self.line(scaling.inverse, scaling.zero_point, source, code.at(to, code["left"]))
                     fill(code.at(to, code.add(code["left"], code["length"])), code["right"])
                 with otherwise:
                     fill(to, width)
@@ -215,32 +213,28 @@ class _Writer:
         pairs = code.shuffle(scaling.scale, zero_points, [n for lane in range(lanes) for n in (lane, lanes + lane)])
         code.store(pairs, code.pointer("row_scales"), code.multiply(first, 8))
         code.store(scaling.inverse, lows)
-        code.store(b.sitofp(scaling.zero_point, kind), highs)
+        code.store(scaling.zero_point, highs)
         with code.loop(0, rows) as row:
-            inverse, zero_point = (code.load(F32, place, code.multiply(row, 4)) for place in (lows, highs))
-            self.line(inverse, zero_point, source(row), code.at(code.pointer("codes"), code.multiply(code.add(first, row), code["length"])))
+            inverse, zero_point = code.load(F32, lows, code.multiply(row, 4)), code.load(I32, highs, code.multiply(row, 4))
+            to = code.at(code.pointer("codes"), code.multiply(code.add(first, row), code["length"]))
+            self.line(inverse, zero_point, source(row), to)
 
     def line(self, inverse: Value, zero_point: Value, source: Value, to: Value) -> None:
-        """The codes of a line."""
-        code, b, blocks = self.code, self.code.builder, self.blocks
-        kind = blocks.kind
-        inverse, zero_point = (code.splat(value, kind.count) for value in (inverse, zero_point))
-        lowest = number(kind, float(-GREATEST_CODE if self.way == "symmetric" else LEAST_CODE))
+        """The codes of a line; zero_point: int32."""
+        code, b, blocks, tier = self.code, self.code.builder, self.blocks, self.blocks.tier
+        inverse = code.splat(inverse, tier.lanes)
+        lifted = code.splat(b.trunc(b.add(zero_point, I32(LIFT)), I16), 2 * tier.lanes)
+        low, high, nothing = (number(vector(I8, 4 * tier.lanes), value) for value in (int(self.way == "symmetric"), 255, 0))
         with code.loop(0, blocks.count) as block:
             place = blocks.place(block)
-            steps = b.fmul(blocks.load(source, place), inverse)
-            if self.way == "to_even":
-                steps = code.elementwise("rint", least(code, steps, number(kind, MOST_STEPS)))
-            else:
-                steps = away(code, steps)
-            # These are whole numbers, and so are their sums.
-            codes = least(code, greatest(code, b.fadd(steps, zero_point), lowest), number(kind, float(GREATEST_CODE)))
-            whole = b.add(b.fptosi(codes, vector(I32, kind.count)), number(vector(I32, kind.count), LIFT))
-            narrow = b.trunc(whole, vector(I8, kind.count))
+            values = [blocks.load(source, code.add(place, v * tier.lanes), tier.lanes) for v in range(blocks.vectors)]
+            steps = [STEPS[self.way](code, b.fmul(x, inverse)) for x in values]
+            (packed,) = to_bytes(code, tier, [steps], Range(lifted, low, high, nothing))
+            codes = in_order(code, tier, packed, blocks.vectors)
             if blocks.partial:
-                code.store_first(narrow, to, blocks.length)
+                code.store_first(codes, to, blocks.length)
             else:
-                code.store(narrow, to, place)
+                code.store(codes, to, place)
 
 
 def symmetric(code: Code, low: Value, high: Value) -> Scaling:
@@ -318,9 +312,28 @@ def greatest(code: Code, x: Value, other: Value) -> Value:
 
 def away(code: Code, x: Value) -> Value:
     """The nearest whole number, ties away from zero."""
-    element = x.type.element if isinstance(x.type, ir.VectorType) else x.type
-    half = code.elementwise("copysign", number(x.type, BELOW_HALF[element]), x)
+    double = x.type == like(x.type, F64)
+    half = code.elementwise("copysign", number(x.type, BELOW_HALF_F64 if double else BELOW_HALF), x)
     return code.elementwise("trunc", code.builder.fadd(x, half))
+
+
+def _nearest_away(code: Code, x: Value) -> Value:
+    """int32: ties go away from zero; NaN becomes a number below all codes."""
+    bounded = least(code, greatest(code, x, number(x.type, -MOST_STEPS)), number(x.type, MOST_STEPS))
+    return code.builder.fptosi(away(code, bounded), vector(I32, x.type.count))
+
+
+def _nearest_even(code: Code, x: Value) -> Value:
+    """int32: ties go to the even number; NaN becomes a number above all codes."""
+    lanes = x.type.count
+    bounded = greatest(code, least(code, x, number(x.type, MOST_STEPS)), number(x.type, -MOST_STEPS))
+    return code.call(f"llvm.lrint.v{lanes}i32.v{lanes}f32", vector(I32, lanes), [bounded])
+
+
+STEPS: Mapping[Way, Callable[[Code, Value], Value]] = MappingProxyType(
+    {"symmetric": _nearest_away, "asymmetric": _nearest_away, "to_even": _nearest_even}
+)
+"""Whole steps, of real ones."""
 
 
 def blocks_of(tier: Tier, length: int) -> tuple[int, bool]:

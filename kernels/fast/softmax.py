@@ -20,7 +20,9 @@ from qcore.numerics.fixed_point import rounding_divide_by_pot
 from qcore.numerics.fixed_point_functions import NEWTON_STEPS_RECIPROCAL, Width
 
 STEP_BITS = 8
-"""Output codes are steps of 2**-8."""
+"""Output codes are steps of 2**-8, from the least code up."""
+
+STEPS = 1 << STEP_BITS
 
 LEAST_SCALE = 2.0**-30
 """Of an output: its steps are within int32."""
@@ -31,7 +33,7 @@ class Arguments(NamedTuple):
 
     input, output: addresses of codes [rows, depth]; input_flip: 128 where the input's are int8, else 0.
     exponential: address of int32[256] in Q0, or float32[256]. terms: address of int32[256], the same in Q12, to be summed up.
-    scale: bits of a float32: the output's. zero_point, low, high: of the output.
+    scale: bits of a float32: the output's. least: of its codes.
     """
 
     input: int
@@ -42,9 +44,7 @@ class Arguments(NamedTuple):
     exponential: int
     terms: int
     scale: int
-    zero_point: int
-    low: int
-    high: int
+    least: int
 
 
 Steps = Callable[[Value], Value]
@@ -77,9 +77,8 @@ class Softmax:
 
             steps = _fixed(code, below) if self.arithmetic == "fixed" else _float32(code, below, self.half)
             with code.loop(0, code["depth"]) as i:
-                moved = code.add(steps(below(i)), code["zero_point"])
-                clamped = code.elementwise("smin", code.elementwise("smax", moved, code["low"]), code["high"])
-                code.store(code.builder.trunc(clamped, I8), to, i)
+                # Steps are not negative: there is nothing to clamp at the lower end.
+                code.store(code.builder.trunc(code.add(code.smaller(steps(below(i)), STEPS - 1), code["least"]), I8), to, i)
         return code
 
 
@@ -148,8 +147,7 @@ def lower_softmax_by_table(site: Site) -> list[Call]:
     p: softmax.TableParams = site.params
     exponential = np.ascontiguousarray(p.differences.exponential, np.int32)
     terms = rounding_divide_by_pot(exponential, softmax.SUM_BITS)
-    limits = np.iinfo(p.storage)
-    return softmax_calls(site, Softmax("fixed"), exponential, terms, np.float32(0), limits.min)
+    return softmax_calls(site, Softmax("fixed"), exponential, terms, np.float32(0))
 
 
 def lower_softmax_in_float32(site: Site) -> list[Call]:
@@ -157,18 +155,17 @@ def lower_softmax_in_float32(site: Site) -> list[Call]:
     p: softmax.Float32Params = site.params
     exponential = np.ascontiguousarray(p.exponential, np.float32)
     site.require(bool((exponential <= 1).all() and p.scale >= LEAST_SCALE), "exponentials above 1, or an output scale below 2**-30")
-    if p.storage == np.uint8:
-        return softmax_calls(site, Softmax("float32", 0.5), exponential, exponential, p.scale, 0)
-    return softmax_calls(site, Softmax("float32", BELOW_HALF), exponential, exponential, p.scale, p.zero_point)
+    site.require(p.storage != np.int8 or p.zero_point == -128, f"an output zero point of {p.zero_point}")
+    half = 0.5 if p.storage == np.uint8 else BELOW_HALF
+    return softmax_calls(site, Softmax("float32", half), exponential, exponential, p.scale)
 
 
-def softmax_calls(site: Site, kernel: Softmax, exponential: Array, terms: Array, scale: np.float32, zero_point: int) -> list[Call]:
+def softmax_calls(site: Site, kernel: Softmax, exponential: Array, terms: Array, scale: np.float32) -> list[Call]:
     """The call of a kernel."""
     x, output = site.input(0), site.outputs[0]
     site.require(x.itemsize == output.itemsize == 1, "codes of 16 bits")
     if output.size == 0:
         return []
-    limits = np.iinfo(output.dtype)
     arguments = Arguments(
         input=x.ctypes.data,
         output=output.ctypes.data,
@@ -178,8 +175,6 @@ def softmax_calls(site: Site, kernel: Softmax, exponential: Array, terms: Array,
         exponential=exponential.ctypes.data,
         terms=terms.ctypes.data,
         scale=int(scale.view(np.int32)),
-        zero_point=zero_point,
-        low=limits.min,
-        high=limits.max,
+        least=int(np.iinfo(output.dtype).min),
     )
     return [Call(kernel, arguments, (exponential, terms, x))]

@@ -16,12 +16,13 @@ from typing import Literal, NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
+from llvmlite import ir
 from numpy.typing import NDArray
 
 from qcore.kernels.fast.calls import NATIVE, run_call
 from qcore.kernels.fast.compiler import compiler
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.ir import I64, POINTER, Code, Value, ir
+from qcore.kernels.fast.ir import I64, POINTER, Code, Value
 from qcore.kernels.fast.site import aligned
 
 WATCH = 20_000
@@ -38,7 +39,7 @@ class Shared(NamedTuple):
     """Offsets in the memory that threads share, in bytes; each holds an int64.
 
     epoch: programs so far. arrived: calls done so far, summed over threads.
-    base: arrived when the present program began; calls, count: what it runs.
+    base: arrived when the present program began; calls, call_count: what it runs.
     sleepers: threads that are to be woken for it. yields: address of sched_yield, or 0.
     asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken.
     """
@@ -47,7 +48,7 @@ class Shared(NamedTuple):
     arrived: int = LINE
     base: int = 2 * LINE
     calls: int = 2 * LINE + 8
-    count: int = 2 * LINE + 16
+    call_count: int = 2 * LINE + 16
     sleepers: int = 2 * LINE + 24
     yields: int = 2 * LINE + 32
     asleep: int = 3 * LINE
@@ -117,7 +118,7 @@ def _run(code: Code) -> None:
     """All calls of the present program, each followed by a wait for the other threads."""
     b = code.builder
     calls = b.inttoptr(code.load(I64, _word(code, AT.calls), 0, 8), POINTER)
-    base, count = (code.load(I64, _word(code, offset), 0, 8) for offset in (AT.base, AT.count))
+    base, count = (code.load(I64, _word(code, offset), 0, 8) for offset in (AT.base, AT.call_count))
     with code.loop(0, count) as i:
         run_call(code, calls, i)
         b.atomic_rmw("add", _word(code, AT.arrived), I64(1), "seq_cst")
@@ -191,7 +192,7 @@ class Team:
             return False
         try:
             words, address = self._words, self._arguments.ctypes.data
-            words[AT.calls // 8], words[AT.count // 8] = loop
+            words[AT.calls // 8], words[AT.call_count // 8] = loop
             self._begin(address, 0, self._threads)
             if words[AT.sleepers // 8]:
                 for thread in range(1, self._threads):

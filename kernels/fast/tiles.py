@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ OTHER_TILES = {2: (6, 5, 4, 3, 2, 1), 1: (8, 4, 2, 1)}
 
 LONGEST = 511
 """Codes of 16 bits times weights of 8 whose sums are within 32 bits: 511 * 2**15 * 2**7 < 2**31."""
+
+PANEL, LEAST_ROWS = 1 << 18, 128
+"""Bytes of rows that are taken at a time, where there are several blocks of channels; rows at least."""
 
 LIFTED_ROWS = 8
 """Rows of a tile at most where each has a sum of its own besides."""
@@ -68,7 +72,38 @@ def tile_calls(site: Site, rows: Rows, filter: Array, ending: Ending, output: Ar
         order = block_order(site.tier, stop - start, vectors, ending.output)
         packed = pack_weights(weights[start:stop], order, rows.steps)
         calls.append(tile_call(site, rows, packed, offset, ending.of(slice(start, stop)), output[:, start:stop], vectors, places))
-    return calls
+    return in_panels(calls, len(rows.offsets), rows.memory.nbytes + output.nbytes)
+
+
+def in_panels(calls: list[Call], count: int, size: int) -> list[Call]:
+    """The same calls for some rows after others, so that rows are still in the cache when their next channels are computed.
+
+    Args:
+        calls: for the channels of all rows, one after another.
+        count: rows.
+        size: bytes of input and output, all rows together.
+    """
+    panels = min(size // PANEL, count // LEAST_ROWS)
+    blocks = sum(call.arguments.blocks for call in calls if isinstance(call.arguments, Arguments))
+    if panels < 2 or blocks < 2:
+        return calls
+    starts = [count * i // panels for i in range(panels + 1)]
+    return [some_rows(call, *part) for part in pairwise(starts) for call in calls]
+
+
+def some_rows(call: Call, start: int, stop: int) -> Call:
+    """A call for the rows from start to before stop alone."""
+    all_rows, product = call.arguments, call.kernel
+    assert isinstance(all_rows, Arguments) and isinstance(product, Product)
+    moved = {
+        "input": 0 if product.gathered else all_rows.row_stride,
+        "row_offsets": 4,
+        "output": 0 if all_rows.places else all_rows.output_stride,
+        "places": 8 if all_rows.places else 0,
+        "row_scales": all_rows.row_scales_step,
+    }
+    places = {name: getattr(all_rows, name) + start * step for name, step in moved.items()}
+    return replace(call, arguments=all_rows._replace(rows=stop - start, **places))
 
 
 def tile_call(

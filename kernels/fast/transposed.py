@@ -6,6 +6,7 @@ Outputs whose rows and columns are the same modulo the strides meet the same tap
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -28,6 +29,9 @@ INPUT, BIAS = 2, 3
 
 LONGEST = 16
 """Taps of a phase, along an axis, at most: all are multiplied with, even where most of them meet the border alone."""
+
+MOST = 64
+"""Phases: each is a call or two."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def lower_hybrid_transposed(site: Site) -> list[Call]:
 
 def around(site: Site, g: Geometry) -> tuple[Window, Window]:
     """Windows of stride 1 over the inputs that reach as far as those of all phases."""
+    strides = g.height.stride, g.width.stride
+    site.require(math.prod(strides) <= MOST, f"strides of {strides}")
     reaching = []
     for along in (g.height, g.width):
         every = phases(along)

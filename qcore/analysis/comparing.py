@@ -13,7 +13,7 @@ import numpy as np
 from qcore.analysis.comparison import Comparison, OperatorError, OutputError
 from qcore.analysis.matching import match
 from qcore.analysis.sides import Side, corresponding
-from qcore.calibration.calibrate import progress_bar, read_model
+from qcore.calibration.calibrating import progress_bar, read_model
 from qcore.calibration.samples import Feed, Feeder, NanPolicy, Sample, Samples, iterate
 from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Arithmetic, Array, OpDef

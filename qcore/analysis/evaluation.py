@@ -10,7 +10,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.calibration.calibrate import progress_bar, read_model
+from qcore.calibration.calibrating import progress_bar, read_model
 from qcore.calibration.samples import Feeder, NanPolicy, Samples, iterate
 from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Arithmetic, OpDef

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qcore.calibration.calibrate import calibrate
+from qcore.calibration.calibrating import calibrate
 from qcore.calibration.observers import Method
 from qcore.calibration.outliers import Outlier
 from qcore.calibration.statistics import Choice, Statistics

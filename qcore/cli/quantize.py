@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from qcore.analysis.evaluation import Evaluation, evaluate
 from qcore.calibration import Method, Statistics, calibrate
-from qcore.calibration.calibrate import progress_bar
+from qcore.calibration.calibrating import progress_bar
 from qcore.calibration.samples import NanPolicy
 from qcore.cli.chart import draw, require_matplotlib
 from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
@@ -99,6 +99,7 @@ def add_option_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weight-type", choices=("int8", "int4"), help="of weight_only (default int8)")
     add("--block-size", type=int, metavar="N", help="a scale for each N int4 weights of weight_only, a multiple of 32")
     add("--bias-type", choices=("int32", "int64"), help="of int16x8 (default int64)")
+    add("--runnable", action=switch, help="keeps float32, or mends, what no TensorFlow Lite kernel runs of int8 and int16x8")
     add("--rules", metavar="FILE", type=Path, help="which operators stay in floating point: JSON as qcore.Rules.to_json writes it")
 
 

@@ -50,6 +50,7 @@ MODES_OF = MappingProxyType(
         "weight_type": ("weight_only",),
         "block_size": ("weight_only",),
         "bias_type": ("int16x8",),
+        "runnable": CALIBRATED,
         "rules": get_args(Mode),
     }
 )
@@ -71,6 +72,7 @@ def quantize_model(
     weight_type: Literal["int8", "int4"] = "int8",
     block_size: int | None = None,
     bias_type: Literal["int32", "int64"] = "int64",
+    runnable: bool = False,
     rules: Rules | Iterable[Rule] = (),
 ) -> Model:
     """Quantize a float model as TensorFlow Lite's converter does, or as litert-quantizer.
@@ -101,6 +103,9 @@ def quantize_model(
             FULLY_CONNECTED and EMBEDDING_LOOKUP read. "ai-edge" takes 32, 64, 128 or 256, refuses rows that blocks do not divide, and
             leaves the weights of other operators as they are.
         bias_type: of "int16x8"; DEPTHWISE_CONV_2D has int64 always, since it has no kernel for int32.
+        runnable: of "int8" and "int16x8", convention "tensorflow". False: what TensorFlow's quantizer writes, also where TensorFlow Lite
+            does not run it; a warning for each reason names the operators. True: such operators stay in floating point, or get scales
+            that kernels can compute with; docs/conversion.md lists them.
         rules: which operators stay in floating point; see ``Rule``.
 
     Returns:
@@ -122,7 +127,9 @@ def quantize_model(
     min_elements = _MIN_ELEMENTS[convention] if min_elements is None else min_elements
     _require_choice(f"mode {mode!r}: input_type", input_dtype, interface)
     _require_choice(f"mode {mode!r}: output_type", output_dtype, interface)
-    options = Options(per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, Rules.of(rules))
+    options = Options(
+        per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, runnable, Rules.of(rules)
+    )
     _check_options(options, mode, convention)
     check(model)
     edited = copy_model(model)
@@ -180,7 +187,7 @@ def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
 
 
 def _check_options(options: Options, mode: str, convention: str) -> None:
-    for name in ("float_fallback", "per_channel", "per_channel_dense"):
+    for name in ("float_fallback", "per_channel", "per_channel_dense", "runnable"):
         _require_choice(name, getattr(options, name), (True, False))
     _require_choice("weight_type", options.weight_type, ("int8", "int4"))
     _require_choice("bias_type", options.bias_type, ("int32", "int64"))
@@ -195,6 +202,8 @@ def _check_options(options: Options, mode: str, convention: str) -> None:
         raise InputError(f"quantize_model: convention 'ai-edge': block_size: got {size}, expected one of {_AI_EDGE_BLOCKS}")
     if convention == "ai-edge" and options.bias_type != Options().bias_type:
         raise InputError("quantize_model: convention 'ai-edge': bias_type: got 'int32', but biases of mode 'int16x8' are int64")
+    if convention == "ai-edge" and options.runnable:
+        raise InputError("quantize_model: runnable=True does not apply to convention 'ai-edge'; it does to 'tensorflow'")
     default = Options(min_elements=_MIN_ELEMENTS[convention])
     for option in fields(Options):
         given, modes = getattr(options, option.name), MODES_OF[option.name]

@@ -178,6 +178,16 @@ class Graph:
         return [signature for signature in self.model.signatures or () if signature.subgraph_index == self.index]
 
 
+def places(model: Model) -> dict[Operator, str]:
+    """What messages call each operator: its type, its place in the subgraph, its output."""
+    found = {}
+    for subgraph in model.subgraphs:
+        for i, operator in enumerate(subgraph.operators):
+            output = next((subgraph.tensors[t].name for t in operator.outputs if t != OPTIONAL), "")
+            found[operator] = f"{operator.name} (op {i}, output {output!r})"
+    return found
+
+
 def copy_model(model: Model) -> Model:
     """A model that shares nothing with the given one but the bytes of constants, which passes replace and never change."""
     buffers = [*model.buffers, *(tensor.buffer for subgraph in model.subgraphs for tensor in subgraph.tensors)]

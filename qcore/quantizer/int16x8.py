@@ -21,19 +21,18 @@ from qcore.model import OPTIONAL, Model, Operator
 from qcore.numerics import (
     QuantParams,
     dequantize,
-    greatest_magnitude,
-    guarded_filter_range,
     quantize_bias,
     quantize_by_reach,
     quantize_by_reciprocal,
     symmetric_params,
 )
-from qcore.quantizer.graph import Graph, params_of, real_constant, set_constant, to_quantization
+from qcore.quantizer.graph import Graph, params_of, places, real_constant, set_constant, to_quantization
 from qcore.quantizer.int8_constants import widen_constants
 from qcore.quantizer.int16x8_params import activation_params, quantize_constant, unit_params
-from qcore.quantizer.int16x8_selection import Chosen, describe, range_of, select, tensor_at
+from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, tensor_at
 from qcore.quantizer.int16x8_specification import Scaling
 from qcore.quantizer.options import Options, Ranges
+from qcore.quantizer.runnable import NEVER_NONZERO, TOO_NARROW, ZERO_CONSTANT, is_nothing, narrowest_sum, refuses_zero_scale, warn
 from qcore.schema import constant
 
 _BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -49,26 +48,33 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
     Args:
         model: a float model, edited.
         ranges: of its activations.
-        options: ``per_channel``, ``per_channel_dense``, ``float_fallback``, ``bias_type`` and ``rules`` count.
+        options: ``per_channel``, ``per_channel_dense``, ``float_fallback``, ``bias_type``, ``runnable`` and ``rules`` count.
 
     Raises:
         QuantizationError: operators that stay in floating point, without ``float_fallback``.
     """
-    kept: list[str] = []
+    names = places(model)
+    kept: dict[Operator, str] = {}
+    refused: dict[Operator, str] = {}
     new: set[str] = set()
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         widen_constants(graph)
-        chosen, reasons = select(graph, ranges, options)
-        kept += describe(graph, reasons)
+        selection = select(graph, ranges, options)
+        chosen = selection.chosen
+        kept |= selection.kept
         with np.errstate(over="ignore", invalid="ignore"):  # numbers near the ends of float32 saturate, or have scales that are refused
             _quantize_weights(graph, chosen, ranges, options)
-            _Activations(graph, ranges).quantize(chosen)
+            activations = _Activations(graph, ranges, options.runnable)
+            activations.quantize(chosen)
             _quantize_biases(graph, chosen, options)
         _set_options(graph, chosen, options)
+        refused |= activations.refused | selection.refused
         new |= {use.operator.name for use in chosen} & set(_NEW_KERNELS)
     if kept and not options.float_fallback:
-        raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(kept))
+        lines = [f"{names[operator]}: {reason}" for operator, reason in kept.items()]
+        raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(lines))
+    warn("int16x8", {name: refused[operator] for operator, name in names.items() if operator in refused}, stacklevel=3)
     for name in sorted(new):
         warnings.warn(
             f"int16x8: {name} needs LiteRT 2, TensorFlow Lite has no int16 kernel for it; Rule(False, operator={name!r}) keeps it float",
@@ -82,8 +88,8 @@ def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, option
     reach: dict[tuple[int, int | None], NDArray[np.float32]] = {}
     for use, axis in weighted:
         weights = tensor_at(use.operator, use.row.weights)
-        greatest = reach.get((weights, axis), np.atleast_1d(greatest_magnitude(_values(graph, weights), axis)))
-        reach[weights, axis] = _guard(graph, use, greatest, ranges)
+        greatest = reach.get((weights, axis), own_reach(graph, weights, axis))
+        reach[weights, axis] = guarded_reach(graph, use, greatest, ranges, options)
     stored = {}
     for (weights, axis), greatest in reach.items():
         # A whole tensor of zeros has a scale of 1, a channel of zeros one of 0.
@@ -96,27 +102,19 @@ def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, option
         use.operator.inputs[use.row.weights] = stored[tensor_at(use.operator, use.row.weights), axis]
 
 
-def _guard(graph: Graph, use: Chosen, reach: NDArray[np.float32], ranges: Ranges) -> NDArray[np.float32]:
-    """The reach of weights, raised where the bias would pass half of int32 in the scale that the input's own range gives."""
-    bias = tensor_at(use.operator, use.row.bias)
-    if bias == OPTIONAL:
-        return reach
-    low_high = range_of(graph, use.operator.inputs[use.slots[0]], ranges)
-    assert low_high is not None
-    scale, _ = activation_params(*low_high).single()
-    return guarded_filter_range(_values(graph, bias), scale, reach)
-
-
 class _Activations:
     """One walk over a subgraph's operators as they run, giving real tensors int16 codes.
 
     codes: the number of each real tensor's codes, once it has any.
     readers: how many operators read each constant of codes.
+    refused: why TensorFlow Lite does not run operators, for the scales that their inputs and outputs got.
     """
 
-    def __init__(self, graph: Graph, ranges: Ranges) -> None:
+    def __init__(self, graph: Graph, ranges: Ranges, runnable: bool) -> None:
         self.graph = graph
         self.ranges = ranges
+        self.runnable = runnable
+        self.refused: dict[Operator, str] = {}
         self.inputs, self.outputs = set(graph.subgraph.inputs), set(graph.subgraph.outputs)
         self.codes: dict[int, int] = {}
         self.readers: Counter[int] = Counter()
@@ -153,16 +151,22 @@ class _Activations:
                 operator.inputs[slot] = restored
 
     def quantize_inputs(self, use: Chosen) -> None:
-        """Makes the real inputs codes. What an operator gave in floating point gets a QUANTIZE for each reader."""
+        """Makes the real inputs codes.
+
+        What an operator gave in floating point gets a QUANTIZE for each reader. So does a constant that the file keeps behind the
+        flatbuffer, which TensorFlow's quantizer does not see.
+        """
         inputs = use.operator.inputs
         for slot in use.slots:
             real = inputs[slot]
             if real in self.codes:
                 inputs[slot] = self.codes[real]
-            elif self.graph.tensors[real].is_constant:
+            elif self.graph.tensors[real].is_constant and (self.runnable or not self.graph.tensors[real].buffer.in_appendix):
                 inputs[slot] = self.codes[real] = self.add_constant(real)
             else:
                 inputs[slot] = self.add_quantize(real)
+            if refuses_zero_scale(use.operator.name) and self.scale(inputs[slot]) == 0:
+                self.refused[use.operator] = ZERO_CONSTANT
         self.readers.update({inputs[slot] for slot in use.slots})
 
     def quantize_outputs(self, use: Chosen) -> None:
@@ -172,16 +176,24 @@ class _Activations:
                 continue
             if use.row.scaling is Scaling.FROM_INPUT:
                 params = self.stored(use.operator.inputs[use.slots[0]])
+            elif use.row.scaling is Scaling.UNIT:
+                params = unit_params()
             else:
-                params = unit_params() if use.row.scaling is Scaling.UNIT else self.params(real)
-            if use.operator.name == "ADD":
-                params = self.sum_params(use, params)
+                params = self.output_params(use, real)
             use.operator.outputs[slot] = self.codes[real] = self.add_codes(real, params)
 
-    def sum_params(self, use: Chosen, params: QuantParams) -> QuantParams:
-        """Those of an output of ADD; its scale is greater than a 2**-14th of its inputs', or TensorFlow Lite would abort."""
-        greatest = max(self.stored(use.operator.inputs[slot]).single()[0] for slot in use.slots)
-        return params if params.single()[0] > greatest * 2.0**-14 else symmetric_params(greatest * 2.0**-13 * 32767, "int16")
+    def output_params(self, use: Chosen, real: int) -> QuantParams:
+        """The parameters that the output's own range gives; where kernels fail on them, ADD may get a greater scale."""
+        params = self.params(real)
+        scale, _ = params.single()
+        least = narrowest_sum(max(self.scale(use.operator.inputs[slot]) for slot in use.slots)) if use.operator.name == "ADD" else 0
+        if self.runnable:
+            return symmetric_params(2 * least * 32767, "int16") if scale <= least else params
+        if scale <= least:
+            self.refused[use.operator] = TOO_NARROW
+        elif is_nothing(scale * 32767):
+            self.refused[use.operator] = NEVER_NONZERO
+        return params
 
     def share_scale(self, use: Chosen) -> None:
         """Requantizes the inputs that must share a scale and do not: a constant of this operator alone in place."""
@@ -209,14 +221,18 @@ class _Activations:
         """The parameters that a tensor's own range gives."""
         low_high = range_of(self.graph, real, self.ranges)
         assert low_high is not None
-        return activation_params(*low_high)
+        return activation_params(*low_high, self.runnable)
 
     def stored(self, codes: int) -> QuantParams:
         """The parameters of a tensor of codes."""
         return replace(params_of(self.graph.tensors[codes]), narrow_range=True)
 
+    def scale(self, codes: int) -> float:
+        """The scale of a tensor of codes."""
+        return self.stored(codes).single()[0]
+
     def add_constant(self, real: int) -> int:
-        codes = quantize_constant(_values(self.graph, real))
+        codes = quantize_constant(_values(self.graph, real), self.runnable)
         return self.graph.add_constant(self.graph.tensors[real].name, codes.data, "int16", to_quantization(codes.params))
 
     def add_quantize(self, real: int) -> int:

@@ -9,23 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.numerics import QuantizedTensor, QuantParams, greatest_magnitude, quantize_by_reciprocal, symmetric_params
+from qcore.quantizer.runnable import is_nothing
 
-_NOTHING = np.float32(2.0**-100)
-"""What reaches no further counts as 0: kernels could not divide by its scale."""
+_LEAST = float(np.finfo(np.float32).tiny)
+"""The least normal float32, from which TensorFlow's calibration starts: what tensors reach that were never other than 0."""
 
 
-def activation_params(low: float, high: float) -> QuantParams:
+def activation_params(low: float, high: float, runnable: bool) -> QuantParams:
     """int16 parameters for a range: the scale maps its greater magnitude to 32767.
-
-    A tensor that was never anything but 0 is taken to reach 1. (TensorFlow's calibration starts at the least normal float32; with the
-    scale that its converter makes of that, kernels refuse a fused RELU6.)
 
     Args:
         low: real units, the lower end; finite.
         high: real units, the upper end; finite.
+        runnable: a tensor that was never other than 0 is taken to reach 1.
     """
-    reach = max(abs(low), abs(high))
-    return symmetric_params(reach if reach > _NOTHING else 1, "int16")
+    return _params(max(abs(low), abs(high), _LEAST), runnable)
 
 
 def unit_params() -> QuantParams:
@@ -33,13 +31,16 @@ def unit_params() -> QuantParams:
     return QuantParams(np.array([2.0**-15], np.float32), np.zeros(1, np.int64), "int16", narrow_range=True)
 
 
-def quantize_constant(values: NDArray[np.float32]) -> QuantizedTensor:
-    """A constant as int16: the scale maps its greatest magnitude to 32767, or 1 if it is nothing but 0.
-
-    (TensorFlow's converter gives zeros a scale of 0, on which ADD and SUB abort.)
+def quantize_constant(values: NDArray[np.float32], runnable: bool) -> QuantizedTensor:
+    """A constant as int16: the scale maps its greatest magnitude to 32767; it is 0 for a constant of zeros.
 
     Args:
         values: float32[...], real units, finite and not empty.
+        runnable: zeros are taken to reach 1.
     """
-    params = activation_params(0.0, float(greatest_magnitude(values, None)))
+    params = _params(float(greatest_magnitude(values, None)), runnable)
     return QuantizedTensor(quantize_by_reciprocal(values, params), params)
+
+
+def _params(reach: float, runnable: bool) -> QuantParams:
+    return symmetric_params(1 if runnable and is_nothing(reach) else reach, "int16")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcore.model import OPTIONAL, Operator
+from qcore.numerics import greatest_magnitude, guarded_filter_range
 from qcore.quantizer.graph import Graph, real_constant
+from qcore.quantizer.int16x8_params import activation_params
 from qcore.quantizer.int16x8_specification import SPECIFICATION, Row, Scaling
 from qcore.quantizer.options import Options, Ranges
-
-_WIDEST = MappingProxyType({"ADD": float(np.finfo(np.float32).max) * (1 - 2.0**-15), "SOFTMAX": 10 * 2.0**30})
-"""Magnitudes from which on kernels of TensorFlow Lite abort, or shift by more bits than there are. Masks of attention reach them."""
+from qcore.quantizer.runnable import UNKNOWN_TYPES, refused_int16
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,38 +25,44 @@ class Chosen:
     slots: list[int]
 
 
-def select(graph: Graph, ranges: Ranges, options: Options) -> tuple[list[Chosen], dict[int, str]]:
-    """Decides for each operator of a float subgraph.
+@dataclass
+class Selection:
+    """What becomes of the operators of a subgraph that compute with real numbers.
 
-    Returns:
-        The operators to quantize, and why others that compute with real numbers are not, by their place.
+    chosen: those to quantize.
+    kept: why the others stay in floating point.
+    refused: why TensorFlow Lite does not run some of the chosen.
     """
-    chosen: list[Chosen] = []
-    kept: dict[int, str] = {}
-    for place, operator in enumerate(graph.operators):
+
+    chosen: list[Chosen] = field(default_factory=list)
+    kept: dict[Operator, str] = field(default_factory=dict)
+    refused: dict[Operator, str] = field(default_factory=dict)
+
+
+def select(graph: Graph, ranges: Ranges, options: Options) -> Selection:
+    """Decides for each operator of a float subgraph."""
+    selection = Selection()
+    for operator in graph.operators:
         if not any(_is_real(graph, i) for i in (*operator.inputs, *operator.outputs)):
             continue
         row = SPECIFICATION.get(operator.name)
         if row is None:
-            kept[place] = "16x8 has no rule for it"
+            selection.kept[operator] = "16x8 has no rule for it"
             continue
-        use = Chosen(operator, row, _real_slots(graph, operator, row))
+        slots = _real_slots(graph, operator, row)
+        left = [slot for slot in slots if slot == row.float_constant and graph.tensors[operator.inputs[slot]].is_constant]
+        use = Chosen(operator, row, slots if options.runnable else [slot for slot in slots if slot not in left])
         reason = _reason(graph, use, ranges, options)
-        if reason is None:
-            chosen.append(use)
-        else:
-            kept[place] = reason
-    return chosen, kept
-
-
-def describe(graph: Graph, kept: dict[int, str]) -> list[str]:
-    """A line for each operator that stays in floating point, by its place."""
-    lines = []
-    for place, reason in kept.items():
-        operator = graph.operators[place]
-        output = next((graph.tensors[i].name for i in operator.outputs if i != OPTIONAL), "")
-        lines.append(f"{operator.name} (op {place}, output {output!r}): {reason}")
-    return lines
+        refusal = UNKNOWN_TYPES if left and not options.runnable else refused_int16(operator.name, _reach(graph, use, ranges))
+        if reason is None and options.runnable:
+            reason = refusal
+        if reason is not None:
+            selection.kept[operator] = reason
+            continue
+        selection.chosen.append(use)
+        if refusal is not None:
+            selection.refused[operator] = refusal
+    return selection
 
 
 def tensor_at(operator: Operator, slot: int | None) -> int:
@@ -90,19 +96,28 @@ def _reason(graph: Graph, use: Chosen, ranges: Ranges, options: Options) -> str 
         return "a rule keeps it"
     if not use.slots:
         return "it has no real input"
-    ranged = [operator.inputs[slot] for slot in use.slots]
-    if row.scaling in (Scaling.OWN, Scaling.TO_INPUTS):
-        ranged += [i for i in operator.outputs if _is_real(graph, i)]
-    for tensor in ranged:
-        low_high = range_of(graph, tensor, ranges)
-        if low_high is None:
+    for tensor in _ranged(graph, use):
+        if range_of(graph, tensor, ranges) is None:
             return f"{graph.tensors[tensor].name!r} has no finite range"
-        if max(map(abs, low_high)) >= _WIDEST.get(operator.name, np.inf):
-            return f"the range of {graph.tensors[tensor].name!r} is too wide"
-    return None if row.weights is None else _weights_reason(graph, operator, row)
+    return None if row.weights is None else _weights_reason(graph, use, ranges, options)
 
 
-def _weights_reason(graph: Graph, operator: Operator, row: Row) -> str | None:
+def _ranged(graph: Graph, use: Chosen) -> list[int]:
+    """The tensors whose ranges the operator needs."""
+    ranged = [use.operator.inputs[slot] for slot in use.slots]
+    if use.row.scaling in (Scaling.OWN, Scaling.TO_INPUTS):
+        ranged += [i for i in use.operator.outputs if _is_real(graph, i)]
+    return ranged
+
+
+def _reach(graph: Graph, use: Chosen, ranges: Ranges) -> float:
+    """The greatest magnitude among these."""
+    known = [range_of(graph, tensor, ranges) for tensor in _ranged(graph, use)]
+    return max((max(map(abs, low_high)) for low_high in known if low_high is not None), default=0.0)
+
+
+def _weights_reason(graph: Graph, use: Chosen, ranges: Ranges, options: Options) -> str | None:
+    operator, row = use.operator, use.row
     weights, bias = tensor_at(operator, row.weights), tensor_at(operator, row.bias)
     values = None if weights == OPTIONAL else real_constant(graph.tensors[weights])
     if values is None or not values.size or not np.isfinite(values).all():
@@ -115,4 +130,31 @@ def _weights_reason(graph: Graph, operator: Operator, row: Row) -> str | None:
     if real_bias is None or not np.isfinite(real_bias).all():
         return "its bias is no finite float32 constant"
     channels = values.shape[row.axis]
-    return None if real_bias.shape == (channels,) else f"its bias has shape {list(real_bias.shape)}, expected {channels} elements"
+    if real_bias.shape != (channels,):
+        return f"its bias has shape {list(real_bias.shape)}, expected {channels} elements"
+    reach = own_reach(graph, weights, options.channel_axis(operator.name, row.axis))
+    with np.errstate(over="ignore", invalid="ignore"):
+        representable = np.isfinite(guarded_reach(graph, use, reach, ranges, options)).all()
+    return None if representable else "its bias takes weights of an infinite scale, since its input was never other than 0"
+
+
+def own_reach(graph: Graph, weights: int, axis: int | None) -> NDArray[np.float32]:
+    """float32[1 or channels]: the magnitudes that the scales of weights stand for, as the tensor's min and max or its values tell."""
+    values, told = real_constant(graph.tensors[weights]), graph.tensors[weights].quantization
+    assert values is not None
+    reach = np.atleast_1d(greatest_magnitude(values, axis))
+    if told is not None and told.min.shape == told.max.shape == reach.shape and np.isfinite([told.min, told.max]).all():
+        return np.maximum(np.abs(told.min), np.abs(told.max))
+    return reach
+
+
+def guarded_reach(graph: Graph, use: Chosen, reach: NDArray[np.float32], ranges: Ranges, options: Options) -> NDArray[np.float32]:
+    """The reach of weights, raised where the bias would pass half of int32 in the scale that the input's own range gives."""
+    bias = tensor_at(use.operator, use.row.bias)
+    if bias == OPTIONAL:
+        return reach
+    values, low_high = real_constant(graph.tensors[bias]), range_of(graph, use.operator.inputs[use.slots[0]], ranges)
+    assert values is not None
+    assert low_high is not None
+    scale, _ = activation_params(*low_high, options.runnable).single()
+    return guarded_filter_range(values, scale, reach)

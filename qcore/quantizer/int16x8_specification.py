@@ -1,7 +1,6 @@
 """The 16x8 specification of every operator: which of its inputs are int16 activations, weights or a bias, and how its output is scaled.
 
-Operators without a row stay in floating point. So do SCATTER_ND and SQUARED_DIFFERENCE, which TensorFlow's converter quantizes although no
-kernel of TensorFlow Lite or LiteRT takes them in int16.
+Operators without a row stay in floating point. ``runnable`` says which of the others kernels do not take all the same.
 
 Source: tflite/converter/tools/optimize/operator_property.cc#GetOperatorProperty, the rows with ``quantizable_int16``.
 """
@@ -31,6 +30,7 @@ class Row:
     weights: the slot of int8 weights, symmetric in [-127, 127].
     axis: of the weights' channels.
     bias: the slot of the bias, in the scale of the products.
+    float_constant: the slot of an input that TensorFlow's quantizer leaves float32 where it is a constant, though no kernel takes that.
     """
 
     inputs: tuple[int, ...] = (0,)
@@ -38,6 +38,7 @@ class Row:
     weights: int | None = None
     axis: int = 0
     bias: int | None = None
+    float_constant: int | None = None
 
 
 _OWN = Row()
@@ -69,13 +70,14 @@ SPECIFICATION = MappingProxyType(
         "MAX_POOL_2D": _FROM_INPUT,
         "MIRROR_PAD": _FROM_INPUT,
         "PAD": _FROM_INPUT,
-        "PADV2": Row((0, 2), Scaling.FROM_INPUT),
+        "PADV2": Row((0, 2), Scaling.FROM_INPUT, float_constant=2),
         "REDUCE_MAX": _FROM_INPUT,
         "REDUCE_MIN": _FROM_INPUT,
         "RESHAPE": _FROM_INPUT,
         "RESIZE_BILINEAR": _FROM_INPUT,
         "RESIZE_NEAREST_NEIGHBOR": _FROM_INPUT,
         "REVERSE_V2": _FROM_INPUT,
+        "SCATTER_ND": _FROM_SECOND,
         "SELECT": Row((1, 2), Scaling.FROM_INPUT),
         "SLICE": _FROM_INPUT,
         "SPACE_TO_BATCH_ND": _FROM_INPUT,
@@ -107,6 +109,7 @@ SPECIFICATION = MappingProxyType(
         "RELU6": _OWN,
         "RSQRT": _OWN,
         "SHAPE": _OWN,
+        "SQUARED_DIFFERENCE": _BOTH,
         "SUB": _BOTH,
     }
 )

@@ -12,10 +12,10 @@ from collections.abc import Collection
 
 from qcore.errors import ModelError, QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
-from qcore.quantizer.graph import Graph
+from qcore.quantizer.graph import Graph, places
 from qcore.quantizer.graph_ranges import take_ranges
 from qcore.quantizer.int8_constants import Precision, separate_constants, weights, widen_constants
-from qcore.quantizer.int8_fallback import kept_float
+from qcore.quantizer.int8_fallback import kept_float, quantized_but_refused
 from qcore.quantizer.int8_loops import LoopRanges, quantize_loops
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
@@ -30,6 +30,7 @@ from qcore.quantizer.int8_rewrite import (
 )
 from qcore.quantizer.int8_tidy import tidy
 from qcore.quantizer.options import Options, Ranges
+from qcore.quantizer.runnable import warn
 from qcore.quantizer.specification import spec_of
 
 
@@ -43,7 +44,7 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> set[Operato
     Args:
         model: a float model, edited.
         ranges: of its activations, but for those that the graph carries.
-        options: per_channel, per_channel_dense, float_fallback and rules apply.
+        options: per_channel, per_channel_dense, float_fallback, runnable and rules apply.
 
     Returns:
         The operators that emulate quantization between operators that stay float, for ``simplify_interface``.
@@ -52,20 +53,22 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> set[Operato
         QuantizationError: a range that no tensor can be quantized with; or operators that stay float, without ``float_fallback``.
         ModelError: an operator lacks inputs or outputs.
     """
-    places = _places(model)
-    for operator, place in places.items():
+    names = places(model)
+    for operator, place in names.items():
         _check(operator, place)
     if not options.float_fallback:
         ranges = LoopRanges.of(model, ranges)
     kept: dict[Operator, str] = {}
+    refused: dict[Operator, str] = {}
     emulating: set[Operator] = set()
     for index in range(len(model.subgraphs)):
-        kept |= _quantize(Graph(model, index), ranges, options, emulating)
+        kept |= _quantize(Graph(model, index), ranges, options, emulating, refused)
     if not options.float_fallback:
         whole = quantize_loops(model)
-        lines = [f"{places[o]}: {reason}" for o, reason in kept.items() if o.name not in CONVERSIONS and o not in whole]
+        lines = [f"{names[o]}: {reason}" for o, reason in kept.items() if o.name not in CONVERSIONS and o not in whole]
         if lines:
             raise QuantizationError(f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines))
+    warn("int8", {name: refused[operator] for operator, name in names.items() if operator in refused}, stacklevel=3)
     return emulating
 
 
@@ -77,8 +80,10 @@ def simplify_interface(model: Model, lasting: Collection[Operator]) -> None:
         remove_unread_conversions(graph)
 
 
-def _quantize(graph: Graph, ranges: Ranges, options: Options, emulating: set[Operator]) -> dict[Operator, str]:
-    """Quantizes one subgraph; gives the operators that stay float, with the reasons."""
+def _quantize(
+    graph: Graph, ranges: Ranges, options: Options, emulating: set[Operator], refused: dict[Operator, str]
+) -> dict[Operator, str]:
+    """Quantizes one subgraph; gives the operators that stay float, with the reasons. Adds to what emulates, and to what kernels refuse."""
     widen_constants(graph)
     carried = take_ranges(graph)
     emulating |= set(carried.behind.values())
@@ -89,6 +94,7 @@ def _quantize(graph: Graph, ranges: Ranges, options: Options, emulating: set[Ope
     found = propagate(graph, pinned, own, precision, patient=not options.float_fallback)
     settle_recurrent(graph, ranges, found)
     kept = kept_float(graph, found, options)
+    refused |= quantized_but_refused(graph, found, kept)
     codes = insert_conversions(graph, found, carried)
     absorb_conversions(graph, kept, codes, carried)
     add_intermediates(graph, found, kept)
@@ -109,13 +115,3 @@ def _check(operator: Operator, place: str) -> None:
     given = operator.inputs[:required]
     if len(given) < required or OPTIONAL in given or not operator.outputs:
         raise ModelError(f"{place}: got inputs {operator.inputs}, outputs {operator.outputs}, expected at least {required} and 1")
-
-
-def _places(model: Model) -> dict[Operator, str]:
-    """What to call each operator of the model that was given."""
-    places = {}
-    for subgraph in model.subgraphs:
-        for i, operator in enumerate(subgraph.operators):
-            output = next((subgraph.tensors[t].name for t in operator.outputs if t != OPTIONAL), "")
-            places[operator] = f"{operator.name} (op {i}, output {output!r})"
-    return places

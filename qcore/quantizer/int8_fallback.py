@@ -5,21 +5,12 @@ Source: tflite/converter/quantization/common/quantization_lib/quantization_utils
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
-import numpy as np
-
 from qcore.model import OPTIONAL, Operator, Tensor
 from qcore.quantizer.graph import Graph, Use
 from qcore.quantizer.int8_propagate import Assignment
 from qcore.quantizer.options import Options
+from qcore.quantizer.runnable import refused_int8
 from qcore.quantizer.specification import float_slots, spec_of
-
-_COMMON_SCALE = MappingProxyType({"ADD": (20, 1), "SQUARED_DIFFERENCE": (7, 2)})
-"""Operators that rescale both inputs to twice the greater scale, and shift: the shift, and the power of it all that comes out."""
-
-_SYMMETRIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
-"""Operators whose kernels refuse a filter with a zero point."""
 
 
 def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operator, str]:
@@ -34,6 +25,16 @@ def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operat
         for operator in _sharing_inputs(graph, found, kept):
             kept[operator] = "what it reads goes to a floating-point operator or an output too"
     return kept
+
+
+def quantized_but_refused(graph: Graph, found: Assignment, kept: dict[Operator, str]) -> dict[Operator, str]:
+    """The operators that will compute in integers although no kernel takes them so, each with the reason."""
+    quantized = [o for o in graph.operators if o not in kept and _computes_reals(graph, o)]
+    return {operator: reason for operator in quantized if (reason := _refused(graph, operator, found))}
+
+
+def _computes_reals(graph: Graph, operator: Operator) -> bool:
+    return bool(float_slots(graph.subgraph, operator.inputs) or float_slots(graph.subgraph, operator.outputs))
 
 
 def _sharing_inputs(graph: Graph, found: Assignment, kept: dict[Operator, str]) -> list[Operator]:
@@ -62,7 +63,7 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
     """What the operator lacks to compute in integers; None where it lacks nothing, or has no float inputs and outputs."""
     spec, subgraph = spec_of(operator), graph.subgraph
     reals, results = float_slots(subgraph, operator.inputs), float_slots(subgraph, operator.outputs)
-    if not reals and not results:
+    if not _computes_reals(graph, operator):
         return None
     if spec is None or not spec.integer:
         return "it has no int8 form"
@@ -85,28 +86,18 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
             return f"its output {graph.tensors[operator.outputs[slot]].name!r} is a variable"
         if operator.outputs[slot] not in found.params:
             return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
-    return _refused(graph, operator, found)
+    return _refused(graph, operator, found) if options.runnable else None
 
 
 def _refused(graph: Graph, operator: Operator, found: Assignment) -> str | None:
-    """Which of the operator's parameters kernels do not take; TensorFlow's converter writes them all the same."""
+    """Why kernels do not take the operator with the parameters that it will have; TensorFlow's quantizer writes it all the same."""
     inputs = [found.converted.get(Use(operator, slot)) or found.params.get(number) for slot, number in enumerate(operator.inputs)]
-    tensors = [graph.tensors[number] for number in (*operator.inputs[:2], operator.outputs[0])]
-    if operator.name in _SYMMETRIC and inputs[1] is not None and inputs[1].zero_point.any():
-        return f"its filter {tensors[1].name!r} is computed at run time, and has a zero point"
-    output = found.computed.get(operator.outputs[0]) or found.params.get(operator.outputs[0])
-    if operator.name in _COMMON_SCALE and output is not None:
-        shift, power = _COMMON_SCALE[operator.name]
-        common = 2 * max(float(params.scale.max()) for params in inputs if params is not None)
-        with np.errstate(over="ignore"):
-            factor = common**power / float(np.float32(2.0 ** (shift * power)) * output.scale.min())
-        if not 0 < factor < 1:  # TensorFlow Lite would abort
-            return f"the range of its output {tensors[2].name!r} is too {'wide' if factor == 0 else 'narrow beside those of its inputs'}"
-    return None
+    outputs = [found.computed.get(number) or found.params.get(number) for number in operator.outputs]
+    return refused_int8(graph, operator, inputs, outputs)
 
 
 def _is_quantized(tensor: Tensor) -> bool:
-    return tensor.quantization is not None and (tensor.quantization.scale.size > 0 or tensor.quantization.details is not None)
+    return tensor.quantization is not None and tensor.quantization.scale.size > 0
 
 
 def _without_params(tensor: Tensor) -> str:

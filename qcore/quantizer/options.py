@@ -21,6 +21,7 @@ class Options:
     weight_type: Literal["int8", "int4"] = "int8"
     block_size: int | None = None
     bias_type: Literal["int32", "int64"] = "int64"
+    runnable: bool = False
     rules: Rules = field(default_factory=Rules)
 
     def quantizes(self, graph: Graph, operator: Operator) -> bool:

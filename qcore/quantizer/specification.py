@@ -1,7 +1,7 @@
 """The int8 specification of every operator, as one table: what the passes, the documentation and the tests read.
 
 It is the specification that TensorFlow Lite's converter quantizes by. An operator that has no row stays float, and so does one whose
-row does not say ``integer``. REVERSE_SEQUENCE has no row, although TensorFlow's converter quantizes it: no kernel takes it in int8.
+row does not say ``integer``. ``runnable`` says which of them kernels do not take all the same.
 
 Source: tflite/converter/ir/tfl_ops.td: the traits QuantizableResult, SameOperandsAndResultsScale, FixedOutputRangeInterface,
 AccumulatorUniformScale and AffineOpCoefficient.
@@ -194,6 +194,7 @@ SPECIFICATION: Mapping[str, OperatorSpec] = MappingProxyType(
         "RELU6": _OWN_SCALE,
         "RELU_0_TO_1": _OWN_SCALE,
         "RELU_N1_TO_1": _OWN_SCALE,
+        "REVERSE_SEQUENCE": _OWN_SCALE,
         "REVERSE_V2": _OWN_SCALE,
         "RSQRT": _OWN_SCALE,
         "SHAPE": _OWN_SCALE,

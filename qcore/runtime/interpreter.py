@@ -47,13 +47,13 @@ class Interpreter:
     Args:
         model_path: path of a ``.tflite`` file.
         model_content: the file's bytes, a binary file object, or a ``Model``; one of the two must be given.
-        num_threads: accepted; the reference engine runs in one thread, and results never depend on it.
+        num_threads: of the fast engine; the reference engine runs in one thread. Results never depend on it.
         experimental_op_resolver_type: one of tf.lite.experimental.OpResolverType, or its name; says whose integers where arithmetic
             does not.
         experimental_preserve_all_tensors: keep every intermediate, so that ``get_tensor`` can read it. Changes no result.
         arithmetic: whose integers: "reference" (BUILTIN_REF, the default), "builtin" (BUILTIN_WITHOUT_DEFAULT_DELEGATES on x86-64) or
             "xnnpack" (AUTO and BUILTIN: what a plain tf.lite.Interpreter gives).
-        engine: "auto" or "reference" (NumPy).
+        engine: "reference" (NumPy), "fast" (native code for what it covers, with the same results), or "auto": the reference, for now.
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
         loop_limit: iterations after which a loop of the graph is refused.
         custom_ops: your own operators by custom code; see docs/custom-operators.md.

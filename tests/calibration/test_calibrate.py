@@ -14,7 +14,7 @@ import pytest
 
 import qcore
 from qcore.calibration import calibrate
-from qcore.calibration.calibrate import SHARD
+from qcore.calibration.calibrating import SHARD
 from qcore.model import Model
 from tests.calibration.models import counter, loop, one_input, recurrent, residual, tensor, two_inputs, two_signatures
 

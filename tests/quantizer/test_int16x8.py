@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qcore.errors import QuantizationError
-from qcore.model import OPTIONAL, Model, Tensor
+from qcore.model import OPTIONAL, Model, Quantization, Tensor
 from qcore.numerics import dequantize
 from qcore.quantizer import Rule, quantize_model
 from qcore.quantizer.graph import params_of
@@ -49,14 +49,15 @@ def values_of(tensor: Tensor) -> np.ndarray:
 
 
 def test_activations_are_symmetric_and_reach_32767() -> None:
-    params = activation_params(-0.3, 0.1)
+    params = activation_params(-0.3, 0.1, runnable=False)
     assert params.scale[0] == np.float32(0.3) / np.float32(32767)
     assert params.zero_point[0] == 0
 
 
 @pytest.mark.parametrize("high", [0.0, 1.1754943508222875e-38])
-def test_a_tensor_that_is_always_zero_gets_a_usable_scale(high: float) -> None:
-    assert activation_params(0.0, high).scale[0] == np.float32(1) / np.float32(32767)
+def test_a_tensor_that_was_always_zero_has_the_scale_that_calibration_starts_from_or_a_usable_one(high: float) -> None:
+    assert activation_params(0.0, high, runnable=False).scale[0] == np.finfo(np.float32).tiny / np.float32(32767)
+    assert activation_params(0.0, high, runnable=True).scale[0] == np.float32(1) / np.float32(32767)
 
 
 def test_weights_of_zeros_have_a_scale_of_1_for_all_or_of_0_for_each_channel() -> None:
@@ -72,9 +73,14 @@ def test_weights_of_zeros_have_a_scale_of_1_for_all_or_of_0_for_each_channel() -
 
 
 def test_constants_use_codes_up_to_32767() -> None:
-    codes = quantize_constant(np.float32([3, -1.5, 0]))
+    codes = quantize_constant(np.float32([3, -1.5, 0]), runnable=False)
     assert codes.data.tolist() == [32767, -16384, 0]
-    assert quantize_constant(np.zeros(2, np.float32)).params.scale.tolist() == [np.float32(1) / np.float32(32767)]
+
+
+@pytest.mark.parametrize(("runnable", "scale"), [(False, 0), (True, float(np.float32(1) / np.float32(32767)))])
+def test_constants_of_zeros_have_a_scale_of_0_or_a_usable_one(runnable: bool, scale: float) -> None:
+    codes = quantize_constant(np.zeros(2, np.float32), runnable)
+    assert (codes.data.tolist(), codes.params.scale.tolist()) == ([0, 0], [scale])
 
 
 def test_a_dense_layer_has_int8_weights_and_a_bias_in_their_products_scale() -> None:
@@ -126,6 +132,18 @@ def test_weights_too_small_for_their_bias_are_raised() -> None:
     own = np.float32(0.5) / np.float32(32767)
     raised = np.float32(2 * 1.5 / (2**31 - 1) * np.float64(np.float32(127) / own)) / np.float32(127)
     np.testing.assert_array_equal(params_of(weights).scale, [raised, np.float32(1) / np.float32(127)])
+
+
+@pytest.mark.parametrize(("per_channel", "told", "scales"), [(True, [8, 2], [8, 2]), (True, [8], [3, 1]), (False, [8], [8])])
+def test_weights_that_carry_a_range_are_scaled_to_it(per_channel: bool, told: list[float], scales: list[float]) -> None:
+    """As far as there are as many numbers as scales; TensorFlow's quantizer does not look at the values then."""
+    b = Builder()
+    x, w, y = b.input("x", (1, 2)), b.constant("w", [[1.0, 3.0], [1.0, 0.0]]), b.tensor("y", (1, 2))
+    b.tensors[w].quantization = Quantization(min=-np.float32(told), max=np.float32(told) / 2)
+    b.op("FULLY_CONNECTED", [x, w], y)
+    quantized = quantize_model(b.model(y), "int16x8", Ranges(), per_channel=per_channel)
+    weights = params_of(tensor_of(quantized, find(quantized, "FULLY_CONNECTED"), 1))
+    np.testing.assert_array_equal(weights.scale, np.float32(scales) / np.float32(127))
 
 
 def test_what_moves_codes_keeps_the_scale_of_its_input() -> None:
@@ -195,7 +213,7 @@ def test_padding_values_and_both_choices_share_the_scale_of_what_they_join() -> 
     s, y = b.tensor("s", (2,)), b.tensor("y", (4,))
     b.op("SELECT", [condition, x, other], s)
     b.op("PADV2", [s, b.constant("pads", [[1, 1]], "int32"), b.constant("value", np.float32(-7))], y)
-    quantized = quantize_model(b.model(y), "int16x8", Ranges({other: (-2.0, 2.0)}))
+    quantized = quantize_model(b.model(y), "int16x8", Ranges({other: (-2.0, 2.0)}), runnable=True)
     select, pad = find(quantized, "SELECT"), find(quantized, "PADV2")
     assert scale_of(tensor_of(quantized, select, 1)) == scale_of(tensor_of(quantized, select, 2))
     value = tensor_of(quantized, pad, 2)
@@ -250,39 +268,6 @@ def test_an_operator_that_only_litert_has_in_int16_is_warned_of() -> None:
         quantize_model(b.model(y), "int16x8", Ranges())
     kept = quantize_model(b.model(y), "int16x8", Ranges(), rules=[Rule(False, operator="TILE")])
     assert names(kept) == ["TILE"]
-
-
-def test_an_operator_without_int16_kernels_stays_float() -> None:
-    """TensorFlow's converter quantizes SQUARED_DIFFERENCE, and nothing runs it."""
-    b = Builder()
-    x, y = b.input("x", (1, 4)), b.tensor("y", (1, 4))
-    b.op("SQUARED_DIFFERENCE", [x, x], y)
-    assert names(quantize_model(b.model(y), "int16x8", Ranges())) == ["SQUARED_DIFFERENCE"]
-    with pytest.raises(QuantizationError, match=r"SQUARED_DIFFERENCE \(op 0, output 'y'\): 16x8 has no rule for it"):
-        quantize_model(b.model(y), "int16x8", Ranges(), float_fallback=False)
-
-
-@pytest.mark.parametrize(("reach", "raised"), [(1.0, False), (2.0**-14, True), (2.0**-13, False)])
-def test_the_scale_of_a_sum_is_raised_where_kernels_abort(reach: float, raised: bool) -> None:
-    """TensorFlow Lite's ADD ends the process where the output's scale is no more than a 2**-14th of an input's."""
-    b = Builder()
-    x, z, y = b.input("x", (1, 4)), b.input("z", (1, 4)), b.tensor("y", (1, 4))
-    b.op("ADD", [x, z], y)
-    model = quantize_model(b.model(y), "int16x8", Ranges({y: (-reach, 0.0)}))
-    operator = find(model, "ADD")
-    scale = scale_of(model.subgraphs[0].tensors[operator.outputs[0]])
-    assert scale == np.float32(2.0**-13 if raised else reach) / np.float32(32767)
-    assert not run_qcore(model, [np.float32([[1, -1, 0.5, 0]]), np.float32([[-1, 1, -0.5, 0]])])[0].any()
-
-
-def test_what_computes_with_the_masks_of_attention_stays_float() -> None:
-    """TensorFlow Lite's ADD would end the process, and its SOFTMAX shift by more bits than there are."""
-    b = Builder()
-    x, s, y = b.input("x", (1, 2)), b.tensor("s", (1, 2)), b.tensor("y", (1, 2))
-    least = float(np.finfo(np.float32).min)
-    b.op("ADD", [x, b.constant("mask", [[0, least]])], s)
-    b.op("SOFTMAX", [s], y, beta=1.0)
-    assert names(quantize_model(b.model(y), "int16x8", Ranges({s: (least, 1)}))) == ["ADD", "SOFTMAX"]
 
 
 def test_constants_of_float16_are_weights() -> None:

@@ -32,3 +32,5 @@ def assert_fast(model: Model, inputs: Sequence[np.ndarray], arithmetic: Arithmet
     for fast, reference in zip(got, want, strict=True):
         assert fast.dtype == reference.dtype
         np.testing.assert_array_equal(fast, reference)
+        if fast.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(fast) & (fast == 0), np.signbit(reference) & (reference == 0))

@@ -69,6 +69,9 @@ DEPTHWISE = {
     "few channels": ([1, 6, 5, 6], [1, 3, 3, 6], [1, 3, 3, 6], {"stride_h": 2, "stride_w": 2}),
     "five rows": ([1, 9, 9, 33], [1, 5, 5, 33], [1, 9, 9, 33], {"dilation_w_factor": 2}),
     "wide": ([1, 3, 70, 24], [1, 1, 7, 24], [1, 3, 70, 24], {}),
+    "several outputs": ([2, 7, 6, 3], [1, 3, 2, 15], [2, 7, 6, 15], {"depth_multiplier": 5, "dilation_h_factor": 2}),
+    "large window": ([1, 12, 9, 3], [1, 9, 3, 3], [1, 12, 9, 3], {}),
+    "one channel": ([1, 11, 9, 1], [1, 10, 8, 8], [1, 6, 5, 8], {"depth_multiplier": 8, "stride_h": 2, "stride_w": 2}),
     "valid": ([1, 5, 5, 64], [1, 3, 3, 64], [1, 3, 3, 64], {"padding": "VALID", "fused_activation_function": "RELU"}),
 }
 

@@ -147,3 +147,11 @@ def test_tables_of_codes_and_of_real_numbers(tier, shape):
     ):
         for arithmetic in ARITHMETICS:
             assert_fast(m, random_inputs(m, rng), arithmetic)
+
+
+@pytest.mark.parametrize(("input", "output"), [("int16", "int16"), ("int8", "int16"), ("int16", "int8")])
+def test_codes_and_entries_of_sixteen_bits(tier, input, output):
+    """Tables of 16-bit codes are for tensors with more elements than those."""
+    shape = [3, 23000]
+    m = one_operator("QUANTIZE", [T(input, shape, 0.05, 0)], [T(output, shape, 0.02, 0)], version=2)
+    assert_fast(m, random_inputs(m, np.random.default_rng(13)))

@@ -12,6 +12,11 @@ from tests.kernels.fast.test_convolution import CONV, CONVOLUTIONS, DENSE, DEPTH
 ARITHMETICS = ["reference", "builtin", "xnnpack"]
 
 
+def one_arithmetic_each(cases):
+    """The cases, each with one of the arithmetics in turn."""
+    return [pytest.param(case, ARITHMETICS[i % len(ARITHMETICS)], id=case) for i, case in enumerate(cases)]
+
+
 def model(rng, operator, input, filter, output, options, *, scales=None, bias=True):
     axis = 3 if operator == "DEPTHWISE_CONV_2D" else 0
     channels = filter[axis]
@@ -28,8 +33,7 @@ def values(rng, shape):
     return x.astype(np.float32)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("case", CONVOLUTIONS, ids=str)
+@pytest.mark.parametrize(("case", "arithmetic"), one_arithmetic_each(CONVOLUTIONS))
 def test_convolution(tier, case, arithmetic):
     rng = np.random.default_rng(1)
     input, filter, output, options = CONVOLUTIONS[case]
@@ -37,8 +41,7 @@ def test_convolution(tier, case, arithmetic):
     assert_fast(m, [values(rng, input)], arithmetic)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("case", DEPTHWISE, ids=str)
+@pytest.mark.parametrize(("case", "arithmetic"), one_arithmetic_each(DEPTHWISE))
 def test_depthwise(tier, case, arithmetic):
     rng = np.random.default_rng(2)
     input, filter, output, options = DEPTHWISE[case]
@@ -46,13 +49,33 @@ def test_depthwise(tier, case, arithmetic):
     assert_fast(m, [values(rng, input)], arithmetic)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize(
+    ("asymmetric", "arithmetic"), [(False, "reference"), (True, "builtin"), (False, "xnnpack")], ids=["symmetric", "asymmetric", "xnnpack"]
+)
 @pytest.mark.parametrize(("rows", "depth", "units"), [(1, 64, 10), (3, 17, 70), (20, 5, 3), (7, 129, 64)])
 def test_dense(tier, rows, depth, units, asymmetric, arithmetic):
     rng = np.random.default_rng(3)
     m = model(rng, "FULLY_CONNECTED", [rows, depth], [units, depth], [rows, units], DENSE | {"asymmetric_quantize_inputs": asymmetric})
     assert_fast(m, [values(rng, (rows, depth))], arithmetic)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("case", ["pointwise", "odd channels", "first layer", "groups"])
+def test_every_arithmetic_of_convolution(case, arithmetic):
+    rng = np.random.default_rng(8)
+    input, filter, output, options = CONVOLUTIONS[case]
+    m = model(rng, "CONV_2D", input, filter, output, CONV | options)
+    assert_fast(m, [values(rng, input)], arithmetic)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("case", ["few channels", "five rows", "several outputs"])
+def test_every_arithmetic_of_depthwise(case, arithmetic):
+    """The builtin kernels take whole vectors of channels in one way, those left over in another."""
+    rng = np.random.default_rng(9)
+    input, filter, output, options = DEPTHWISE[case]
+    m = model(rng, "DEPTHWISE_CONV_2D", input, filter, output, CONV | {"depth_multiplier": 1} | options)
+    assert_fast(m, [values(rng, input)], arithmetic)
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)

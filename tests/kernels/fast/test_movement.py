@@ -32,6 +32,20 @@ def test_concatenation(tier, axis, dtype):
     assert_fast(m, random_inputs(m, np.random.default_rng(2)))
 
 
+@pytest.mark.parametrize("channels", [15, 16, 63, 64, 65, 200, 1500])
+def test_concatenation_of_runs_about_a_vector(tier, channels):
+    m = one_operator(
+        "CONCATENATION", [T("int8", [9, channels], 0.1, 3)] * 2, [T("int8", [9, 2 * channels], 0.1, 3)], {"axis": 1}, version=2
+    )
+    assert_fast(m, random_inputs(m, np.random.default_rng(7)))
+
+
+def test_concatenation_of_other_scales(tier):
+    tensors = [T("uint8", [2, 3, 40], scale, 3) for scale in (0.1, 0.05, 0.3)]
+    m = one_operator("CONCATENATION", tensors, [T("uint8", [2, 9, 40], 0.1, 3)], {"axis": 1}, version=2)
+    assert_fast(m, random_inputs(m, np.random.default_rng(6)))
+
+
 PADDINGS = {
     "images": ([2, 5, 3, 4], [[0, 0], [1, 2], [3, 0], [0, 0]]),
     "channels": ([1, 2, 3, 4], [[0, 0], [0, 0], [0, 0], [0, 3]]),

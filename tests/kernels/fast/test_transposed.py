@@ -7,7 +7,7 @@ import pytest
 
 from tests.conformance.harness import T, one_operator, random_inputs
 from tests.kernels.fast.compare import assert_fast
-from tests.kernels.fast.test_hybrid import ARITHMETICS, values
+from tests.kernels.fast.test_hybrid import ARITHMETICS, one_arithmetic_each, values
 
 OPTIONS = {"stride_h": 2, "stride_w": 2, "padding": "SAME", "fused_activation_function": "NONE"}
 
@@ -38,21 +38,27 @@ def model(rng, dtype, case, zero_points=(3, -5)):
     return one_operator("TRANSPOSE_CONV", tensors, [T(dtype, output, 0.7, zero_points[1])], OPTIONS | options, version=3)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "arithmetic"), one_arithmetic_each(CASES))
 def test_codes(tier, case, dtype, arithmetic):
     rng = np.random.default_rng(1)
     m = model(rng, dtype, case)
     assert_fast(m, random_inputs(m, rng), arithmetic)
 
 
-@pytest.mark.parametrize("arithmetic", ARITHMETICS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "arithmetic"), one_arithmetic_each(CASES))
 def test_dynamic_range(tier, case, arithmetic):
     rng = np.random.default_rng(2)
     m = model(rng, "float32", case)
     assert_fast(m, [values(rng, CASES[case][0])], arithmetic)
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+@pytest.mark.parametrize("dtype", ["int8", "int16", "float32"])
+def test_every_arithmetic(dtype, arithmetic):
+    rng = np.random.default_rng(5)
+    m = model(rng, dtype, "odd output")
+    assert_fast(m, [values(rng, CASES["odd output"][0])] if dtype == "float32" else random_inputs(m, rng), arithmetic)
 
 
 @pytest.mark.parametrize("zero_points", [(-128, 127), (127, -128)])
