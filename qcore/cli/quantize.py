@@ -23,7 +23,7 @@ from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model
 from qcore.quantizer import Rules, quantize_model
-from qcore.quantizer.api import CALIBRATED, MODES_OF, Convention, Mode
+from qcore.quantizer.api import CALIBRATED, CALIBRATIONS, MODES_OF, Convention, Mode
 from qcore.schema import load, save
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -36,11 +36,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 """What --all-modes makes: arguments of ``quantize_model`` by name."""
-
-CALIBRATIONS: Mapping[str, tuple[Method, Arithmetic]] = MappingProxyType(
-    {"tensorflow": ("minmax", "builtin"), "ai-edge": ("moving_average", "xnnpack")}
-)
-"""How each convention calibrates: method, and whose kernels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from qcore.calibration import Statistics, calibrate
+from qcore.calibration import Method, Statistics, calibrate
 from qcore.errors import InputError
+from qcore.kernels.opdef import Arithmetic
 from qcore.model import Model
 from qcore.quantizer.ai_edge_specification import ACTIVATIONS
 from qcore.quantizer.ai_edge_static import quantize_static
@@ -28,6 +29,11 @@ from qcore.schema.check import check
 
 Mode = Literal["float16", "dynamic_range", "int8", "int16x8", "weight_only"]
 Convention = Literal["tensorflow", "ai-edge"]
+
+CALIBRATIONS: Mapping[str, tuple[Method, Arithmetic]] = MappingProxyType(
+    {"tensorflow": ("minmax", "builtin"), "ai-edge": ("moving_average", "xnnpack")}
+)
+"""How each convention calibrates: method, and whose kernels."""
 
 _BLOCK = 32
 """Kernels take blocks of multiples of this."""
@@ -134,7 +140,7 @@ def quantize_model(
     check(model)
     edited = copy_model(model)
     if convention == "ai-edge" and mode in CALIBRATED:
-        quantize_static(edited, mode, _moving_averages(model, mode, calibration), options, input_dtype, output_dtype)
+        quantize_static(edited, mode, _ranges(model, mode, calibration, convention), options, input_dtype, output_dtype)
     elif convention == "ai-edge":
         quantize_weights_alone(edited, mode, options)
     elif mode == "float16":
@@ -144,7 +150,7 @@ def quantize_model(
     elif mode == "weight_only":
         quantize_weight_only(edited, options)
     else:
-        ranges = _ranges(model, mode, calibration)
+        ranges = _ranges(model, mode, calibration, convention)
         if mode == "int8":
             emulating = quantize_int8(edited, ranges, options)
             set_io_types(edited, input_dtype, output_dtype, float_fallback)
@@ -157,28 +163,21 @@ def quantize_model(
     return edited
 
 
-def _ranges(model: Model, mode: str, calibration: Any) -> Ranges:
+def _ranges(model: Model, mode: str, calibration: Any, convention: Convention) -> Ranges:
     if calibration is None:
         ranges = Statistics.from_model(model)
-        if ranges.tensors or (mode == "int8" and carries_ranges(model)):
+        if ranges.tensors or (mode == "int8" and convention == "tensorflow" and carries_ranges(model)):
             return ranges
         raise InputError(
             f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from, "
             "since the model carries no ranges"
         )
     if not isinstance(calibration, Ranges):
-        return calibrate(model, calibration)
+        method, arithmetic = CALIBRATIONS[convention]
+        return calibrate(model, calibration, method, arithmetic=arithmetic)
     if isinstance(calibration, Statistics):
         calibration.check(model)
     return calibration
-
-
-def _moving_averages(model: Model, mode: str, calibration: Any) -> Ranges:
-    """Where the convention "ai-edge" gets ranges from."""
-    if calibration is not None and not isinstance(calibration, Ranges):
-        return calibrate(model, calibration, "moving_average", arithmetic="xnnpack")
-    ranges = _ranges(model, mode, calibration)
-    return Statistics.from_model(model) if ranges is None else ranges
 
 
 def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
