@@ -19,7 +19,8 @@ from qcore.cli.terminal import console, dimensions, guarded, print_json, size, t
 from qcore.cli.trace import write_trace
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
-from qcore.runtime.interpreter import ENGINES, Interpreter
+from qcore.runtime.interpreter import Interpreter
+from qcore.runtime.plan import Engine
 from qcore.runtime.real_values import to_real
 
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--trace", metavar="FOLDER", help="write every tensor's value as .npy, and an index.json")
     add("--repeat", type=int, default=1, help="invoke so many times and give the best and median time")
     add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers")
-    add("--engine", choices=ENGINES, default="auto")
+    add("--engine", choices=get_args(Engine), default="auto")
     add("--json", action="store_true", help="print one JSON object instead of tables")
 
 

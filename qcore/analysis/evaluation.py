@@ -93,7 +93,8 @@ def evaluate(
     expected = None if labels is None else read_labels(labels)
     checked = read_model(model)
     feeder = Feeder(checked, signature, nan)
-    session = Session(checked, Settings(arithmetic, memory_limit=memory_limit, loop_limit=loop_limit, custom_ops=custom_ops or {}))
+    settings = Settings(arithmetic, memory_limit=memory_limit, loop_limit=loop_limit, custom_ops=custom_ops or {}, engine="auto")
+    session = Session(checked, settings)
     source = iterate(samples)
     predictions = []
     with progress_bar(progress, len(source) if isinstance(source, Sized) else None, "evaluating") as advance:

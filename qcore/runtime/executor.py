@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from qcore.runtime.plan import Plan, PlannedOperator, Planner, Settings, run_ste
 
 if TYPE_CHECKING:
     from qcore.runtime.stages import Native
+
+COMPILING = 1.0
+"""Seconds that making native code of a model takes, or so: engine "auto" makes it once NumPy has taken as long, at the next invoke."""
 
 Observer = Callable[[Mapping[int, Array]], None]
 """Takes the values that have just come to be, by tensor number; they are views, good until it returns."""
@@ -40,7 +44,8 @@ class Executor:
         self.plan: Plan | None = None
         self.values: dict[int, Array] = {}
         self.variables: dict[int, Array] = {}
-        self.stages: dict[int, Native] = {}
+        self.stages: dict[int, Native] | None = None
+        self.seconds = 0.0
         self.ran = False
 
     def tensor(self, index: int) -> Tensor:
@@ -112,13 +117,12 @@ class Executor:
                 self.variables[index] = self.fresh_variable(self.graph.tensors[index])
         self.values.update(self.variables)
         self.plan = plan
-        self.stages = self.native_stages(plan)
+        self.stages = self.native_stages(plan) if self.settings.engine == "fast" else None
+        self.seconds = 0.0
         self.ran = False
 
     def native_stages(self, plan: Plan) -> dict[int, Native]:
-        """The programs of the fast engine, by the position of their first operator; none for the reference engine."""
-        if self.settings.engine == "reference":
-            return {}
+        """The programs of the fast engine, by the position of their first operator."""
         from qcore.runtime.stages import native_stages
 
         return native_stages(plan, self.values, self.settings.threads, alone=self.observer is not None)
@@ -197,11 +201,14 @@ class Executor:
         """
         plan = self.allocated()
         self.ran = False
-        values = self.values
+        if self.settings.engine == "auto" and self.stages is None and self.seconds > COMPILING:
+            self.stages = self.native_stages(plan)
+        start = time.perf_counter()
+        values, stages = self.values, self.stages or {}
         self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
         position = 0
         while position < len(plan.operators):
-            if (native := self.stages.get(position)) is not None:
+            if (native := stages.get(position)) is not None:
                 native.program.run()
                 self.observe(o for i in native.positions for o in plan.operators[i].operator.outputs)
                 position = native.positions.stop
@@ -222,6 +229,7 @@ class Executor:
                         values.pop(i, None)
             position += 1
         self.ran = True
+        self.seconds += time.perf_counter() - start
 
     def observe(self, indices: Iterable[int]) -> None:
         """Show these tensors' values to the observer, where there is one."""

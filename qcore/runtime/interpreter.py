@@ -20,7 +20,6 @@ from qcore.runtime.signature import SignatureRunner
 from qcore.schema import load
 from qcore.schema.check import check
 
-ENGINES = ("auto", "reference", "fast")
 RESOLVERS: Mapping[str, Arithmetic] = MappingProxyType(
     {"AUTO": "xnnpack", "BUILTIN": "xnnpack", "BUILTIN_REF": "reference", "BUILTIN_WITHOUT_DEFAULT_DELEGATES": "builtin"}
 )
@@ -53,7 +52,8 @@ class Interpreter:
         experimental_preserve_all_tensors: keep every intermediate, so that ``get_tensor`` can read it. Changes no result.
         arithmetic: whose integers: "reference" (BUILTIN_REF, the default), "builtin" (BUILTIN_WITHOUT_DEFAULT_DELEGATES on x86-64) or
             "xnnpack" (AUTO and BUILTIN: what a plain tf.lite.Interpreter gives).
-        engine: "reference" (NumPy), "fast" (native code for what it covers, with the same results), or "auto": the reference, for now.
+        engine: "reference" (NumPy), "fast" (native code for what it covers, with the same results), or "auto": the reference first, and
+            native code once a second has gone by in it, which is about what making that takes.
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
         loop_limit: iterations after which a loop of the graph is refused.
         custom_ops: your own operators by custom code; see docs/custom-operators.md.
@@ -73,7 +73,7 @@ class Interpreter:
         experimental_preserve_all_tensors: bool = False,
         *,
         arithmetic: Arithmetic | None = None,
-        engine: str = "auto",
+        engine: Engine = "auto",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         loop_limit: int = DEFAULT_LOOP_LIMIT,
         custom_ops: Mapping[str, OpDef] | None = None,
@@ -87,17 +87,16 @@ class Interpreter:
         arithmetic = arithmetic or resolver_arithmetic(experimental_op_resolver_type)
         if arithmetic not in get_args(Arithmetic):
             raise InputError(f"Interpreter: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
-        if engine not in ENGINES:
-            raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(ENGINES)}")
+        if engine not in get_args(Engine):
+            raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(get_args(Engine))}")
         source = model_path if model_path is not None else model_content
         if isinstance(source, Model):
             check(source)
             self.model = source
         else:
             self.model = load(source)  # type: ignore[arg-type]
-        chosen: Engine = "fast" if engine == "fast" else "reference"
         settings = Settings(
-            arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit, custom_ops or {}, chosen, num_threads or 1
+            arithmetic, experimental_preserve_all_tensors, memory_limit, loop_limit, custom_ops or {}, engine, num_threads or 1
         )
         self._session = Session(self.model, settings)
 

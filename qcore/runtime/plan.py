@@ -24,7 +24,7 @@ from qcore.numerics.dtypes import element_type
 from qcore.runtime.memory import Life, place
 from qcore.schema import constant, default_options
 
-Engine = Literal["reference", "fast"]
+Engine = Literal["reference", "fast", "auto"]
 DEFAULT_MEMORY_LIMIT = 2**30
 DEFAULT_LOOP_LIMIT = 10_000
 SCRATCH_PER_ELEMENT = 16
@@ -38,7 +38,8 @@ class Settings:
     memory_limit: bytes that tensors and the temporaries of one kernel may take together, constants of the file not counted.
     loop_limit: most iterations of one loop of the graph.
     custom_ops: the caller's own operators by custom code; they go before qcore's.
-    engine: "reference" runs every operator on NumPy, "fast" runs generated code where there is some.
+    engine: "reference" runs every operator on NumPy, "fast" runs native code where there is some; "auto" does so too, once NumPy has
+        taken as long as making it takes. They change no result.
     threads: that share the work of the fast engine; they change no result.
     """
 
