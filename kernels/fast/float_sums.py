@@ -3,6 +3,8 @@
 A row is what one output position reads: inputs, each at an offset of its own (``taps``) from where the row begins. So a convolution
 needs no copy of its windows. Products and sums are rounded one by one; vectors run along the channels, so that each lane adds up its
 own sum.
+
+Where the order is free sums may be fused: each product is added without being rounded, by processors that can.
 """
 
 from __future__ import annotations
@@ -36,6 +38,13 @@ TILES: Mapping[Manner, Mapping[int, int]] = {
 """Rows of a tile, by its vectors; the preferred vectors first."""
 
 OTHER_TILES: Mapping[Manner, Mapping[int, int]] = {"in turn": {2: 5, 1: 8}, "in pairs": {1: 5}, "in eights": {1: 1}, "as dots": {1: 1}}
+"""The same for processors with 16 registers."""
+
+
+FUSED_TILES: Mapping[int, int] = {4: 6, 3: 7, 2: 12, 1: 12}
+"""The same for fused sums."""
+
+OTHER_FUSED_TILES: Mapping[int, int] = {2: 6, 1: 12}
 """The same for processors with 16 registers."""
 
 
@@ -76,6 +85,7 @@ class FloatSums:
     way: in which the sum of a part of the depth is taken; the parts' are added up in turn.
     finished: bias and activation follow; else the sums are written as they are.
     depthwise: each channel has an input of its own, and sums begin with the bias.
+    fused: products are not rounded.
     """
 
     rows: int
@@ -83,13 +93,18 @@ class FloatSums:
     way: Manner
     finished: bool = True
     depthwise: bool = False
+    fused: bool = False
 
     def emit(self, name: str, tier: Tier) -> Code:
-        """Write the function."""
+        """Write the function. Tiles of a block follow one another; of a depthwise kernel, blocks of a tile, which lie close together."""
         code = Code(name, Arguments)
+        b = code.builder
         writer = _Writer(self, code, tier)
-        tiles = code.builder.sdiv(code.add(code["row_count"], self.rows - 1), I64(self.rows))
-        with code.loop(0, code["blocks"]) as block, code.loop(*code.share(tiles)) as tile:
+        tiles = b.sdiv(code.add(code["row_count"], self.rows - 1), I64(self.rows))
+        inner = code["blocks"] if self.depthwise else tiles
+        with code.loop(*code.share(code.multiply(code["blocks"], tiles))) as piece:
+            outer, within = b.sdiv(piece, inner), b.srem(piece, inner)
+            block, tile = (within, outer) if self.depthwise else (outer, within)
             writer.tile(block, code.smaller(code.multiply(tile, self.rows), code.add(code["row_count"], -self.rows)))
         return code
 
@@ -207,7 +222,10 @@ class _Writer:
             x = None if self.kernel.depthwise else self.splat(code.load(F32, start, tap))
             for v, (total, weight) in enumerate(zip(of_row, loaded, strict=True)):
                 one = code.load(self.kind, code.at(start, tap), self.width * v) if x is None else x
-                total.set(code.builder.fadd(total.get(), code.builder.fmul(one, weight)))
+                if self.kernel.fused:
+                    total.set(code.elementwise("fmuladd", one, weight, total.get()))
+                else:
+                    total.set(code.builder.fadd(total.get(), code.builder.fmul(one, weight)))
 
     def finish(self, total: Value, bias: Value) -> Value:
         """Bias and bounds of the activation."""
@@ -313,9 +331,10 @@ def pack_channels(values: NDArray[np.float32], vectors: int, lanes: int) -> Real
     return pack_filter(values.reshape(-1, 1), vectors, lanes).reshape(-1)
 
 
-def tile_of(tier: Tier, way: Manner, channels: int, rows: int) -> tuple[int, int]:
+def tile_of(tier: Tier, way: Manner, channels: int, rows: int, fused: bool = False) -> tuple[int, int]:
     """Rows and vectors of a tile: those that ran fastest, of those that waste the fewest lanes."""
-    most = (TILES if tier.name == "avx512" else OTHER_TILES)[way]
+    many = tier.name == "avx512"
+    most = (FUSED_TILES if many else OTHER_FUSED_TILES) if fused else (TILES if many else OTHER_TILES)[way]
     needed = -(-channels // tier.lanes)
     vectors = min(most, key=lambda v: -(-needed // v) * v)
     return min(rows, most[vectors]), vectors

@@ -36,7 +36,7 @@ from qcore.kernels.fast.matrices import lower_hybrid_matrix, lower_matrices
 from qcore.kernels.fast.movement import lower_concatenation, lower_pad, lower_reshape
 from qcore.kernels.fast.pooling_lowering import lower_average, lower_maximum
 from qcore.kernels.fast.program import Call
-from qcore.kernels.fast.real_convolution import lower_real_convolution, lower_real_dense, lower_real_depthwise
+from qcore.kernels.fast.real_convolution import lower_fused_convolution, lower_real_convolution, lower_real_dense, lower_real_depthwise
 from qcore.kernels.fast.real_elementwise import lower_curve, lower_plain
 from qcore.kernels.fast.reduction_lowering import lower_sums
 from qcore.kernels.fast.resize import lower_bilinear, lower_bilinear_uint8, lower_nearest
@@ -70,6 +70,7 @@ LOWERINGS: Mapping[Callable[..., Any], Callable[[Site], list[Call]]] = MappingPr
         along_memory: lower_along_memory,
         conv.convolve_in_order: lower_real_convolution,
         concatenation.concatenate: lower_concatenation,
+        conv.convolve_real: lower_fused_convolution,
         conv.convolve_quantized: lower_convolution,
         conversion.quantize: lower_quantize,
         depthwise.convolve_quantized: lower_depthwise,

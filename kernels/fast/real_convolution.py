@@ -1,4 +1,8 @@
-"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of float32 with sums in order, as calls of ``float_sums``."""
+"""CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED of float32 as calls of ``float_sums``.
+
+Where the reference takes sums in an order, so do these; where it leaves them to NumPy they are fused, and agree with it only within the
+operators' tolerance.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,21 @@ class Rows(NamedTuple):
     taps: NDArray[np.int64]
 
 
+def lower_fused_convolution(site: Site) -> list[Call]:
+    """CONV_2D with sums in any order."""
+    require_free_order(site)
+    p: conv.RealParams = site.params
+    g = p.geometry
+    calls, image, rows = windows(site, g.height, g.width)
+    filter = g.matrix(site.input(1))
+    for group, of_group in enumerate(filter):
+        first = group * g.depth
+        taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
+        part = slice(group * len(of_group), (group + 1) * len(of_group))
+        calls += fused_calls(site, Rows(image, rows.offsets, taps), of_group, part, p.finish)
+    return calls
+
+
 def lower_real_convolution(site: Site) -> list[Call]:
     """CONV_2D."""
     p: conv.OrderedParams = site.params
@@ -64,22 +83,46 @@ def lower_real_depthwise(site: Site) -> list[Call]:
     """DEPTHWISE_CONV_2D."""
     p: depthwise.RealParams = site.params
     g = p.geometry
-    site.require(p.from_bias and g.multiplier == 1, "sums that end with the bias, or several outputs for each channel")
+    site.require(g.multiplier == 1, "several outputs for each channel")
+    if not p.from_bias:
+        require_free_order(site)
     site.require(site.constant[1], "the filter is computed at run time")
     calls, _, rows = windows(site, g.height, g.width)
     filter = site.input(1)[(0, *g.taps)].reshape(len(rows.taps), -1).T
-    return calls + sum_calls(site, rows, slice(None), filter, slice(0, len(filter)), "in turn", site.outputs[0], p.finish, depthwise=True)
+    return calls + sum_calls(
+        site,
+        rows,
+        slice(None),
+        filter,
+        slice(0, len(filter)),
+        "in turn",
+        site.outputs[0],
+        p.finish,
+        depthwise=True,
+        fused=not p.from_bias,
+    )
 
 
 def lower_real_dense(site: Site) -> list[Call]:
     """FULLY_CONNECTED."""
     p: fully_connected.FloatParams = site.params
     x, filter = site.readable(0), site.input(1)
-    site.require(p.product is not None, "sums in NumPy's order")
-    assert p.product is not None
     depth = FLOAT * p.rows.depth
     rows = Rows(x, depth * np.arange(p.rows.count), np.arange(0, depth, FLOAT))
+    if p.product is None:
+        require_free_order(site)
+        site.require(site.outputs[0].size > 0, "there are no outputs")
+        return fused_calls(site, rows, filter, slice(0, len(filter)), p.output)
     return product_calls(site, rows, p.product, filter, slice(0, len(filter)), p.output)
+
+
+def require_free_order(site: Site) -> None:
+    """Leave sums that NumPy takes in its own order to it where every bit counts.
+
+    Raises:
+        NotCovered: every bit counts.
+    """
+    site.require(not site.exact, "its float sums would round otherwise")
 
 
 def untrimmed(along: Window, used: slice, size: int) -> Window:
@@ -100,6 +143,12 @@ def windows(site: Site, height: Window, width: Window) -> tuple[list[Call], Arra
     offsets = np.add.outer(np.arange(images) * (image.shape[1] * line), np.add.outer(y, across)).reshape(-1)
     taps = np.add.outer(np.arange(height.size) * height.dilation * line, np.arange(width.size) * width.dilation * pixel).reshape(-1)
     return calls, image, Rows(image, offsets, taps)
+
+
+def fused_calls(site: Site, rows: Rows, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
+    """As ``product_calls``, in any order."""
+    site.require(site.constant[1], "the filter is computed at run time")
+    return sum_calls(site, rows, slice(None), filter, channels, "in turn", site.outputs[0], finish, fused=True)
 
 
 def product_calls(site: Site, rows: Rows, product: Product, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
@@ -160,10 +209,11 @@ def sum_calls(
     finish: RealOutput | None,
     parts: NDArray[np.int64] | None = None,
     depthwise: bool = False,
+    fused: bool = False,
 ) -> list[Call]:
     """Some of the rows times a filter, in one way; parts: of the depth, which is else taken whole."""
     offsets = np.ascontiguousarray(rows.offsets[some])
-    height, vectors = tile_of(site.tier, way, len(filter), len(offsets))
+    height, vectors = tile_of(site.tier, way, len(filter), len(offsets), fused)
     packed = pack_filter(filter, vectors, site.tier.lanes)
     bias = pack_channels(bias_of(site, channels), vectors, site.tier.lanes)
     ends = np.array([0, filter.shape[1]], np.int64) if parts is None else parts
@@ -186,7 +236,7 @@ def sum_calls(
         blocks=len(packed),
         last=len(filter) - (len(packed) - 1) * vectors * site.tier.lanes,
     )
-    kernel = FloatSums(height, vectors, way, finish is not None, depthwise)
+    kernel = FloatSums(height, vectors, way, finish is not None, depthwise, fused)
     return [Call(kernel, arguments, (packed, bias, offsets, ends, rows.taps, rows.memory))]
 
 

@@ -45,6 +45,7 @@ class Site:
     tier: whose instructions to use.
     scratch: memory for one piece of work.
     threads: that share the work.
+    exact: every bit is to be the reference's, of floats too whose sums NumPy takes in an order of its own.
     """
 
     step: Step
@@ -55,6 +56,7 @@ class Site:
     tier: Tier
     scratch: Scratch
     threads: int = 1
+    exact: bool = False
 
     @property
     def params(self) -> Any:

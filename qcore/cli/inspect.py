@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from qcore.analysis.coverage import coverage
 from qcore.cli.terminal import console, dimensions, print_json, size, table
 from qcore.kernels.registry import look_up
 from qcore.model import OPTIONAL, Model, Operator, Quantization, Subgraph, Tensor
@@ -16,30 +17,37 @@ from qcore.schema import load
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("model", help="a .tflite file")
+    parser.add_argument(
+        "--engine", action="store_true", help="say what runs each operator on the fast engine: native code, or NumPy and why"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
 
 
 def execute(args: argparse.Namespace) -> None:
     """Run the command."""
     model = load(args.model)
+    runs = coverage(model) if args.engine else None
     if args.json:
-        print_json(describe(model))
+        print_json(describe(model, runs))
     else:
-        show(model)
+        show(model, runs)
 
 
-def describe(model: Model) -> dict[str, Any]:
-    """The model as plain data: signatures, and each subgraph's operators and tensors."""
+def describe(model: Model, runs: list[list[str]] | None = None) -> dict[str, Any]:
+    """The model as plain data: signatures, and each subgraph's operators and tensors.
+
+    runs: what runs each operator, by subgraph, where that is asked for.
+    """
     return {
         "description": model.description,
         "signatures": {s.key: {"inputs": dict(s.inputs), "outputs": dict(s.outputs)} for s in model.signatures or []},
         "metadata": [{"name": m.name, "bytes": 0 if m.buffer.data is None else m.buffer.data.size} for m in model.metadata or []],
         "notes": operator_notes(model),
-        "subgraphs": [_subgraph(graph) for graph in model.subgraphs],
+        "subgraphs": [_subgraph(graph, None if runs is None else runs[number]) for number, graph in enumerate(model.subgraphs)],
     }
 
 
-def _subgraph(graph: Subgraph) -> dict[str, Any]:
+def _subgraph(graph: Subgraph, runs: list[str] | None) -> dict[str, Any]:
     return {
         "name": graph.name,
         "inputs": graph.inputs,
@@ -53,6 +61,7 @@ def _subgraph(graph: Subgraph) -> dict[str, Any]:
                 "outputs": operator.outputs,
                 "options": _options(operator),
                 "supported": look_up(operator.code) is not None,
+                **({} if runs is None else {"runs": runs[index]}),
             }
             for index, operator in enumerate(graph.operators)
         ],
@@ -108,8 +117,8 @@ def quantization_text(q: Quantization | None) -> str:
     return f"{q.scale.size} scales {q.scale.min():.4g}..{q.scale.max():.4g} along axis {q.quantized_dimension}, zero point {zero}"
 
 
-def show(model: Model) -> None:
-    """Print the model as tables."""
+def show(model: Model, runs: list[list[str]] | None = None) -> None:
+    """Print the model as tables; runs: as for ``describe``."""
     out = console()
     constants = sum(buffer.data.size for buffer in model.buffers if buffer.data is not None)
     out.print(f"{model.description or 'no description'}; {len(model.subgraphs)} subgraph(s), constants {size(constants)}")
@@ -119,7 +128,7 @@ def show(model: Model) -> None:
     for number, graph in enumerate(model.subgraphs):
         title = f"subgraph {number} '{graph.name or ''}'"
         out.print()
-        out.print(_operator_table(f"{title}: operators", graph))
+        out.print(_operator_table(f"{title}: operators", graph, None if runs is None else runs[number]))
         out.print()
         out.print(_tensor_table(f"{title}: tensors", graph))
         out.print()
@@ -136,7 +145,7 @@ def operator_notes(model: Model) -> dict[str, str]:
     return {d.name: d.notes for d in definitions if d is not None and d.notes}
 
 
-def _operator_table(title: str, graph: Subgraph) -> Any:
+def _operator_table(title: str, graph: Subgraph, runs: list[str] | None) -> Any:
     def names(indices: list[int]) -> str:
         return " ".join("-" if i == OPTIONAL else str(i) for i in indices)
 
@@ -145,9 +154,11 @@ def _operator_table(title: str, graph: Subgraph) -> Any:
 
     rows = [
         (i, op.name + (" (not supported)" if look_up(op.code) is None else ""), names(op.inputs), names(op.outputs), options(op))
+        + (() if runs is None else (runs[i],))
         for i, op in enumerate(graph.operators)
     ]
-    return table(title, ("op", "operator", "inputs", "outputs", "options"), rows, numeric=("op",))
+    columns = ("op", "operator", "inputs", "outputs", "options", *(() if runs is None else ("runs",)))
+    return table(title, columns, rows, numeric=("op",))
 
 
 def _tensor_table(title: str, graph: Subgraph) -> Any:

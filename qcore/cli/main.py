@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 
 from qcore import run
-from qcore.cli import compare, inspect, operators, quantize
+from qcore.cli import bench, compare, inspect, operators, quantize
 from qcore.cli.terminal import guarded
 
-_COMMANDS = {"run": run, "quantize": quantize, "compare": compare, "inspect": inspect, "operators": operators}
+_COMMANDS = {"run": run, "quantize": quantize, "compare": compare, "inspect": inspect, "bench": bench, "operators": operators}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

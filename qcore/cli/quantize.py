@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
@@ -59,6 +59,8 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = group.add_argument
     add("--calibration", metavar="DATA", help="samples to calibrate on; int8 and int16x8 need them, unless the model carries ranges")
+    add("--statistics", metavar="FILE", help="statistics instead of samples: a file of --save-statistics or of Statistics.save")
+    add("--save-statistics", metavar="FILE", help="keep what calibration has seen: other modes and methods need no second pass")
     add("--calibration-samples", type=int, default=100, metavar="N", help="how many of them, from the first (default 100)")
     add("--method", choices=get_args(Method), help="how calibration finds ranges (default minmax, in convention ai-edge moving_average)")
     add("--percentile", type=float, default=99.99, metavar="P", help="of --method percentile (default 99.99)")
@@ -210,17 +212,19 @@ def target(args: argparse.Namespace, name: str) -> Path | None:
 
 
 def calibrated(args: argparse.Namespace, model: Model, inputs: Inputs) -> Statistics | None:
-    """Statistics of the samples of --calibration, where there are some.
+    """Statistics of the samples of --calibration, or those of --statistics, where there are some.
 
     Raises:
-        InputError: they cannot be read, or do not fit.
+        InputError: they cannot be read or written, or do not fit.
     """
+    if args.statistics is not None:
+        return loaded_statistics(args)
     if args.calibration is None:
         return None
     where = f"--calibration {args.calibration}"
     samples = DataSet(where, Path(args.calibration), inputs, args.calibration_samples, args.labels)
     method, arithmetic = CALIBRATIONS[args.convention]
-    return calibrate(
+    statistics = calibrate(
         model,
         samples,
         args.method or method,
@@ -230,6 +234,21 @@ def calibrated(args: argparse.Namespace, model: Model, inputs: Inputs) -> Statis
         progress=sys.stderr.isatty(),
         arithmetic=arithmetic,
     )
+    if args.save_statistics is not None:
+        statistics.save(args.save_statistics)
+    return statistics
+
+
+def loaded_statistics(args: argparse.Namespace) -> Statistics:
+    """The statistics of --statistics, with the method that is asked for, if one is.
+
+    Raises:
+        InputError: they cannot be read, or samples are given besides.
+    """
+    if args.calibration is not None or args.save_statistics is not None:
+        raise InputError("--statistics: takes the place of samples, it does not go with --calibration or --save-statistics")
+    statistics = Statistics.load(args.statistics)
+    return replace(statistics, method=args.method, percentile=args.percentile) if args.method else statistics
 
 
 def evaluation_data(args: argparse.Namespace, inputs: Inputs) -> tuple[DataSet, Array | None] | None:

@@ -125,7 +125,8 @@ class Executor:
         """The programs of the fast engine, by the position of their first operator."""
         from qcore.runtime.stages import native_stages
 
-        return native_stages(plan, self.values, self.settings.threads, alone=self.observer is not None)
+        settings = self.settings
+        return native_stages(plan, self.values, settings.threads, alone=self.observer is not None, exact=settings.exact)
 
     def storage(self, index: int) -> np.dtype[Any]:
         """NumPy type of a tensor's values."""
@@ -213,16 +214,8 @@ class Executor:
                 self.observe(o for i in native.positions for o in plan.operators[i].operator.outputs)
                 position = native.positions.stop
                 continue
-            planned = plan.operators[position]
-            operator = planned.operator
-            step = planned.step or self.planner.prepare_late(planned, values, plan.constants)
-            results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
-            for o, result in zip(operator.outputs, results, strict=False):
-                self.store(planned, o, result)
-            updated = [operator.inputs[k] for k in step.updates]
-            for i, result in zip(updated, results[len(operator.outputs) :], strict=True):
-                values[i][...] = result
-            self.observe((*operator.outputs, *updated))
+            operator = plan.operators[position].operator
+            self.observe((*operator.outputs, *self.run_operator(plan.operators[position])))
             if not self.settings.preserve_all_tensors:
                 for i in (*operator.inputs, *operator.outputs):
                     if i not in plan.offsets and plan.last_use.get(i) == position and i not in plan.constants and i not in self.variables:
@@ -230,6 +223,22 @@ class Executor:
             position += 1
         self.ran = True
         self.seconds += time.perf_counter() - start
+
+    def run_operator(self, planned: PlannedOperator) -> list[int]:
+        """Run an operator of the plan on NumPy, and keep its outputs; the numbers of the variables that it updated.
+
+        Raises:
+            QCoreError: it cannot run on these values.
+        """
+        operator, values = planned.operator, self.values
+        step = planned.step or self.planner.prepare_late(planned, values, self.allocated().constants)
+        results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
+        for o, result in zip(operator.outputs, results, strict=False):
+            self.store(planned, o, result)
+        updated = [operator.inputs[k] for k in step.updates]
+        for i, result in zip(updated, results[len(operator.outputs) :], strict=True):
+            values[i][...] = result
+        return updated
 
     def observe(self, indices: Iterable[int]) -> None:
         """Show these tensors' values to the observer, where there is one."""

@@ -52,8 +52,9 @@ class Interpreter:
         experimental_preserve_all_tensors: keep every intermediate, so that ``get_tensor`` can read it. Changes no result.
         arithmetic: whose integers: "reference" (BUILTIN_REF, the default), "builtin" (BUILTIN_WITHOUT_DEFAULT_DELEGATES on x86-64) or
             "xnnpack" (AUTO and BUILTIN: what a plain tf.lite.Interpreter gives).
-        engine: "reference" (NumPy), "fast" (native code for what it covers, with the same results), or "auto": the reference first, and
-            native code once a second has gone by in it, which is about what making that takes.
+        engine: "reference" (NumPy), "fast" (native code for what it covers, with the same integers), or "auto": the reference first, and
+            native code once a second has gone by in it, which is about what making that takes. "fast" may take float32 sums in another
+            order, within the operators' tolerance, but for arithmetic "builtin"; "auto" changes no bit.
         memory_limit: bytes that tensors and temporaries may take; a plan over it is refused.
         loop_limit: iterations after which a loop of the graph is refused.
         custom_ops: your own operators by custom code; see docs/custom-operators.md.

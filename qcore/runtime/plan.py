@@ -39,7 +39,7 @@ class Settings:
     loop_limit: most iterations of one loop of the graph.
     custom_ops: the caller's own operators by custom code; they go before qcore's.
     engine: "reference" runs every operator on NumPy, "fast" runs native code where there is some; "auto" does so too, once NumPy has
-        taken as long as making it takes. They change no result.
+        taken as long as making it takes. They change no result, but that "fast" may take float sums in another order (see ``exact``).
     threads: that share the work of the fast engine; they change no result.
     """
 
@@ -50,6 +50,11 @@ class Settings:
     custom_ops: Mapping[str, OpDef] = field(default_factory=dict)
     engine: Engine = "reference"
     threads: int = 1
+
+    @property
+    def exact(self) -> bool:
+        """Native code must give every bit of the reference's floats: for "auto", which changes over between two runs, and sums in order."""
+        return self.engine == "auto" or self.arithmetic == "builtin"
 
 
 @dataclass

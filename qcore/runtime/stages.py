@@ -34,11 +34,11 @@ class Lowered:
     reason: str | None
 
 
-def lowered(plan: Plan, values: Mapping[int, Array], threads: int = 1, alone: bool = False) -> list[Lowered]:
-    """Calls for each operator of the plan, whose tensors have their memory; alone: operators are not joined."""
+def lowered(plan: Plan, values: Mapping[int, Array], threads: int = 1, alone: bool = False, exact: bool = False) -> list[Lowered]:
+    """Calls for each operator of the plan, whose tensors have their memory; alone: operators are not joined; exact: see ``Site``."""
     scratch = Scratch()
     operators = plan.operators if alone else composed(plan, values)
-    found = [_lowered(planned, plan, values, scratch, threads) for planned in operators]
+    found = [_lowered(planned, plan, values, scratch, threads, exact) for planned in operators]
     # An operator left to NumPy reads what it always did.
     running = [planned if one.reason is None else own for planned, own, one in zip(operators, plan.operators, found, strict=True)]
     for position in unread(plan, running):
@@ -46,7 +46,7 @@ def lowered(plan: Plan, values: Mapping[int, Array], threads: int = 1, alone: bo
     return found
 
 
-def native_stages(plan: Plan, values: Mapping[int, Array], threads: int, alone: bool) -> dict[int, Native]:
+def native_stages(plan: Plan, values: Mapping[int, Array], threads: int, alone: bool, exact: bool) -> dict[int, Native]:
     """Programs by the position of their first operator.
 
     Args:
@@ -54,8 +54,9 @@ def native_stages(plan: Plan, values: Mapping[int, Array], threads: int, alone: 
         values: memory of its tensors.
         threads: that share the work.
         alone: one program for each operator, so that values can be looked at in between.
+        exact: floats are to be the reference's to the bit, too.
     """
-    found = lowered(plan, values, threads, alone)
+    found = lowered(plan, values, threads, alone, exact)
     stages: dict[int, Native] = {}
     position = 0
     while position < len(found):
@@ -69,7 +70,7 @@ def native_stages(plan: Plan, values: Mapping[int, Array], threads: int, alone: 
     return stages
 
 
-def _lowered(planned: PlannedOperator, plan: Plan, values: Mapping[int, Array], scratch: Scratch, threads: int) -> Lowered:
+def _lowered(planned: PlannedOperator, plan: Plan, values: Mapping[int, Array], scratch: Scratch, threads: int, exact: bool) -> Lowered:
     step, operator = planned.step, planned.operator
     if step is None:
         return Lowered([], "its shapes are known at run time alone")
@@ -86,6 +87,7 @@ def _lowered(planned: PlannedOperator, plan: Plan, values: Mapping[int, Array], 
         tier(),
         scratch,
         threads,
+        exact,
     )
     try:
         return Lowered(lower(site), None)

@@ -80,6 +80,20 @@ def test_the_calibration_method_is_the_callers_choice(tmp_path: Path, capsys: py
     assert report(capsys)["calibration"] == {"samples": 20, "method": "moving_average"}
 
 
+def test_statistics_are_kept_and_serve_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without samples, for another mode, and with another method."""
+    kept = str(tmp_path / "statistics.npz")
+    assert quantize(*CALIBRATED, "--save-statistics", kept) == 0
+    assert quantize("--statistics", kept, "-o", str(tmp_path / "int8.tflite")) == 0
+    assert (tmp_path / "int8.tflite").read_bytes() == expected()
+    assert quantize("--statistics", kept, "--mode", "int16x8", "-o", str(tmp_path / "int16x8.tflite")) == 0
+    assert (tmp_path / "int16x8.tflite").read_bytes() == expected("int16x8")
+    capsys.readouterr()
+    assert quantize("--statistics", kept, "--method", "mse", "--json") == 0
+    assert report(capsys)["calibration"] == {"samples": 20, "method": "mse"}
+    assert quantize("--statistics", kept, *CALIBRATED) == 2
+
+
 def test_all_modes_are_compared_with_the_float_model_and_written_to_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--all-modes", "-o", str(tmp_path / "models"), *CALIBRATED, "--evaluate", DIGITS, "--evaluate-samples", "40"]
     assert quantize(*arguments, "--json") == 0
