@@ -327,7 +327,7 @@ def convolve_quantized(p: QuantizedParams, x: Array, filter: Array, bias: Array 
     if bias is not None:
         offset += bias.reshape(-1)
     output = np.empty(p.geometry.output, x.dtype)
-    for tile, windows in tiles_of_windows(p.geometry, x, p.input_zero_point, packed.matrix.dtype):
+    for tile, windows in tiles_of_windows(p.geometry, x, p.input_zero_point, packed.dtype):
         sums = channels_last(packed.product(windows), output[tile.place])
         output[tile.place] = p.finish(sums, offset)
     return output
@@ -340,7 +340,7 @@ def convolve_hybrid(p: HybridParams, x: Array, filter: Array, bias: Array | None
     zero_point = rows.zero_point.reshape(-1, 1, 1, 1)
     offset = zero_point * packed.sums.reshape(-1)
     output = np.empty(p.geometry.output, np.float32)
-    for tile, windows in tiles_of_windows(p.geometry, rows.codes.reshape(x.shape), zero_point, packed.matrix.dtype):
+    for tile, windows in tiles_of_windows(p.geometry, rows.codes.reshape(x.shape), zero_point, packed.dtype):
         images = tile.place[0]
         sums = channels_last(packed.product(windows), output[tile.place]) - offset[images]
         output[tile.place] = p.finish(p.by.real_values(sums, rows.scale[images], p.filter_scale), bias)

@@ -17,6 +17,7 @@ Zero points are expanded, so that the filter is packed once and inputs are taken
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ FLOAT32_EXACT, INT32_EXACT, FLOAT64_EXACT = 2**24, 2**31, 2**53
 
 LEAST_STEP = 128
 """Depth of the parts from which float32 products cost less than one product in float64."""
+
+
+def real_weights(codes: Array, zero_point: int) -> NDArray[np.int16] | NDArray[np.int32]:
+    """Codes less their zero point, of the same shape: int16 of 8-bit codes, else int32."""
+    wide: Any = np.int16 if codes.itemsize == 1 else np.int32
+    return np.subtract(codes, zero_point, dtype=wide)
 
 
 def exact_type(bound: int) -> np.dtype[Any]:
@@ -47,14 +54,27 @@ def exact_type(bound: int) -> np.dtype[Any]:
 class PackedFilter:
     """An integer filter ready for exact products.
 
-    matrix: float32 or float64[..., depth, outputs], the filter less its zero point.
-    step: elements of depth over which products are exact in the matrix's type; longer sums are taken in steps, as integers.
-    sums: int64[..., outputs], of the matrix over depth: what one step of the input's zero point takes off an accumulator.
+    codes: integers[..., outputs, depth]. zero_point: of the codes.
+    dtype: float32 or float64, in which products are taken.
+    step: elements of depth over which products are exact in that type; longer sums are taken in steps, as integers.
+    sums: int64[..., outputs], of the weights over depth: what one step of the input's zero point takes off an accumulator.
     """
 
-    matrix: Array
+    codes: Array
+    zero_point: int
+    dtype: np.dtype[Any]
     step: int
     sums: NDArray[np.int64]
+
+    @property
+    def weights(self) -> NDArray[np.int16] | NDArray[np.int32]:
+        """[..., outputs, depth]: the codes less their zero point."""
+        return real_weights(self.codes, self.zero_point)
+
+    @cached_property
+    def matrix(self) -> Array:
+        """dtype[..., depth, outputs]: the weights; made when they are first multiplied, since native kernels do without."""
+        return self.weights.astype(self.dtype).swapaxes(-1, -2)
 
     def product(self, x: Array) -> NDArray[np.int32] | NDArray[np.int64]:
         """``x @ matrix``, exact.
@@ -65,7 +85,7 @@ class PackedFilter:
         Returns:
             [..., rows, outputs]: int32 where it is sure to hold the sums, which is where matrix is float32; else int64.
         """
-        x = x.astype(self.matrix.dtype, copy=False)
+        x = x.astype(self.dtype, copy=False)
         total = as_integers(np.matmul(x[..., : self.step], self.matrix[..., : self.step, :]))
         for start in range(self.step, self.matrix.shape[-2], self.step):
             part = slice(start, start + self.step)
@@ -84,7 +104,7 @@ def pack(filter: Array, zero_point: int, greatest: int) -> PackedFilter:
     Raises:
         UnsupportedError: sums may pass 2**53.
     """
-    real = np.subtract(filter, zero_point, dtype=np.int32)
+    real = real_weights(filter, zero_point)
     magnitudes = np.abs(real)
     bound = greatest * int(magnitudes.sum(axis=-1, dtype=np.int64).max(initial=0))
     dtype, step = exact_type(bound), real.shape[-1]
@@ -92,7 +112,7 @@ def pack(filter: Array, zero_point: int, greatest: int) -> PackedFilter:
         float32_step = (FLOAT32_EXACT - 1) // (greatest * int(magnitudes.max()))
         if float32_step >= LEAST_STEP:
             dtype, step = np.dtype(np.float32), float32_step
-    return PackedFilter(real.astype(dtype).swapaxes(-1, -2), max(step, 1), real.sum(axis=-1, dtype=np.int64))
+    return PackedFilter(filter, zero_point, dtype, max(step, 1), real.sum(axis=-1, dtype=np.int64))
 
 
 def as_integers(sums: Array) -> NDArray[np.int32] | NDArray[np.int64]:

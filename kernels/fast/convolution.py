@@ -24,7 +24,7 @@ def lower_convolution(site: Site) -> list[Call]:
     g, x = p.geometry, site.readable(0)
     calls, image, (top, left) = with_border(site, x.view(np.uint8), g.height, g.width, p.input_zero_point)
     image = image.view(x.dtype)
-    matrix = p.packed.matrix.swapaxes(-1, -2)  # [groups, outputs, window]
+    matrix = p.packed.weights  # [groups, outputs, window]
     for group in range(g.groups):
         rows = windows(image, g, top, left, group)
         filter = matrix[group].reshape(-1, len(rows.taps), rows.depth)
@@ -41,7 +41,7 @@ def lower_dense(site: Site) -> list[Call]:
     depth = p.rows.depth
     site.require(p.rows.count > 0, "there are no rows")
     rows = Rows(site.readable(0), 0, depth * np.arange(p.rows.count), np.zeros(1, np.int64), depth)
-    filter = p.filter.matrix.T.reshape(-1, 1, depth)
+    filter = p.filter.weights.reshape(-1, 1, depth)
     return product_calls(site, rows, filter, slice(0, len(filter)), p.input_zero_point, p.output)
 
 

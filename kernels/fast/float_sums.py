@@ -41,10 +41,10 @@ OTHER_TILES: Mapping[Manner, Mapping[int, int]] = {"in turn": {2: 5, 1: 8}, "in 
 """The same for processors with 16 registers."""
 
 
-FUSED_TILES: Mapping[int, int] = {4: 6, 3: 7, 2: 12, 1: 12}
+FUSED_TILES: Mapping[int, int] = {2: 7, 3: 7, 1: 10}
 """The same for fused sums."""
 
-OTHER_FUSED_TILES: Mapping[int, int] = {2: 6, 1: 12}
+OTHER_FUSED_TILES: Mapping[int, int] = {2: 6, 1: 10}
 """The same for processors with 16 registers."""
 
 

@@ -57,7 +57,7 @@ def lower_hybrid_convolution(site: Site) -> list[Call]:
     g = p.geometry
     if p.packed is None:
         raise NotCovered("the filter is computed at run time")
-    matrix = p.packed.matrix.swapaxes(-1, -2)  # [groups, outputs, window]
+    matrix = p.packed.weights  # [groups, outputs, window]
     calls, images, first, row_scales = quantized_images(site, p.by, g.height, g.width)
     output = site.outputs[0]
     of_first: list[Call] = []
@@ -91,7 +91,7 @@ def lower_hybrid_pixels(site: Site) -> list[Call]:
     p: conv.HybridParams = site.params
     if p.packed is None:
         raise NotCovered("the filter is computed at run time")
-    return row_calls(site, p.packed.matrix[0].T, p.filter_scale, p.by, p.finish)
+    return row_calls(site, p.packed.weights[0], p.filter_scale, p.by, p.finish)
 
 
 def lower_hybrid_dense(site: Site) -> list[Call]:
@@ -99,7 +99,7 @@ def lower_hybrid_dense(site: Site) -> list[Call]:
     p: fully_connected.HybridParams = site.params
     if p.filter is None:
         raise NotCovered("the filter is computed at run time")
-    return row_calls(site, p.filter.matrix.T, p.filter_scale, p.by, p.output)
+    return row_calls(site, p.filter.weights, p.filter_scale, p.by, p.output)
 
 
 def row_calls(site: Site, filter: Array, filter_scale: NDArray[np.float32], by: DynamicRange, finish: RealOutput) -> list[Call]:

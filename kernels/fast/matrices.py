@@ -31,7 +31,7 @@ def lower_matrices(site: Site) -> list[Call]:
     if p.output is None:
         raise NotCovered("the sums themselves are wanted")
     site.require(output.size > 0 and x.shape[-1] > 0, "a matrix has no elements")
-    y = site.readable(1) if p.y is None else p.y.matrix.swapaxes(-1, -2)
+    y = site.readable(1) if p.y is None else p.y.weights
     if math.prod(y.shape[:-2]) == 1:  # then all rows are those of one matrix
         x, y, output = (array.reshape(-1, array.shape[-1]) for array in (x, y, output))
     batch = output.shape[:-2]
@@ -88,7 +88,7 @@ def lower_hybrid_matrix(site: Site) -> list[Call]:
     site.require(not p.adj_x, "x is stored with its two last axes swapped")
     if p.y is None:
         raise NotCovered("y is computed at run time")
-    site.require(p.y.matrix.size > 0, "a matrix has no elements")
-    site.require(math.prod(p.y.matrix.shape[:-2]) == 1, "several matrices")
-    matrix = p.y.matrix.reshape(p.y.matrix.shape[-2:])
-    return row_calls(site, matrix.T, p.y_scale, p.by, RealOutput(np.float32(-np.inf), np.float32(np.inf)))
+    weights = p.y.weights
+    site.require(weights.size > 0, "a matrix has no elements")
+    site.require(math.prod(weights.shape[:-2]) == 1, "several matrices")
+    return row_calls(site, weights.reshape(weights.shape[-2:]), p.y_scale, p.by, RealOutput(np.float32(-np.inf), np.float32(np.inf)))

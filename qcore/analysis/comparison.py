@@ -125,13 +125,20 @@ class Comparison:
         title = f"{len(rows)} of {len(self.operators)} operators, worst {by} SQNR first ({self.samples} samples)"
         views = [f"{view if place == 0 else ''}\n{column}" for view in get_args(View) for place, column in enumerate(_COLUMNS)]
         cells = [
-            (row.index, _operator(row), _short(row.tensor), row.dtype, *_cells(row.isolated, row.scale), *_cells(row.cumulative, row.scale))
+            (
+                row.index,
+                _operator(row),
+                short_name(row.tensor),
+                row.dtype,
+                *_cells(row.isolated, row.scale),
+                *_cells(row.cumulative, row.scale),
+            )
             for row in rows
         ]
         columns = ("output", "type", *_COLUMNS, "top-1 agreement")
         outputs = [
             (
-                _short(row.tensor),
+                short_name(row.tensor),
                 row.dtype,
                 *_cells(row.error, row.scale),
                 "" if row.top1_agreement is None else f"{row.top1_agreement:.2%}",
@@ -205,7 +212,7 @@ def _cells(metrics: ErrorMetrics | None, scale: float | None) -> tuple[str, ...]
     )
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """The end of the first of the names that a fused operator's output has."""
     first = name.partition(";")[0]
     return first if len(first) <= LONGEST_NAME else f"...{first[3 - LONGEST_NAME :]}"

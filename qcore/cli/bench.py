@@ -8,6 +8,7 @@ from typing import get_args
 
 import numpy as np
 
+from qcore.analysis.comparison import short_name
 from qcore.analysis.litert import litert_invoke
 from qcore.analysis.profile import OperatorProfile, Profile, profile
 from qcore.cli.bench_chart import draw
@@ -71,20 +72,27 @@ def show(found: Profile, args: argparse.Namespace) -> None:
     out.print(table(title, COLUMNS, [_cells(row, found) for row in rows], numeric=NUMERIC))
     native = sum(row.runner.reason is None for row in found.operators)
     speed = f", {found.macs / 1e6:.4g} MMAC, {found.macs / found.seconds / 1e9:.3g} GMAC/s" if found.macs else ""
-    out.print(
-        f"\ninvoke: {microseconds(found.seconds)} us{speed}; operators alone: {microseconds(found.operator_seconds)} us, {native} native"
-    )
+    alone = f"operators, {native} of them native: {microseconds(found.operator_seconds)} us"
+    out.print(f"\ninvoke: {microseconds(found.seconds)} us{speed}; {alone}")
     if found.rival is not None:
-        out.print(
-            f"LiteRT: {microseconds(found.rival.seconds)} us; median ratio of paired rounds {found.rival.ratio:.3f}, below 1 qcore is faster"
-        )
+        out.print(f"LiteRT: {microseconds(found.rival.seconds)} us; qcore takes {found.rival.ratio:.3f} of that (median of paired rounds)")
 
 
 def _cells(row: OperatorProfile, found: Profile) -> tuple[object, ...]:
     share = row.seconds / found.operator_seconds if found.operator_seconds else 0
     counted = row.macs > 0 and row.seconds > 0
     macs, speed = (f"{row.macs / 1e6:.4g}", f"{row.macs / row.seconds / 1e9:.3g}") if counted else ("", "")
-    return row.index, row.operator, row.output, dimensions(row.shape), microseconds(row.seconds), f"{share:.1%}", macs, speed, row.runner
+    return (
+        row.index,
+        row.operator,
+        short_name(row.output),
+        dimensions(row.shape),
+        microseconds(row.seconds),
+        f"{share:.1%}",
+        macs,
+        speed,
+        row.runner,
+    )
 
 
 def microseconds(seconds: float) -> str:
