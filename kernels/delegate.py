@@ -9,6 +9,7 @@ Source (TensorFlow Lite 2.21): tflite/delegates/xnnpack/xnnpack_delegate.cc#Subg
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -45,12 +46,12 @@ def scale_ratio(input: Operand, output: Operand) -> np.float32:
     return np.float32(input.scale) / np.float32(output.scale)
 
 
-def flushing(function: Callable[[Array], Array]) -> Callable[[Array], Array]:
+def flushing(function: Callable[[Array], Array]) -> partial[Array]:
     """A function of float32[...] as XNNPACK has it, which computes with subnormal numbers off: results below 2**-126 are 0."""
-    smallest = np.finfo(np.float32).smallest_normal
+    return partial(flushed, function)
 
-    def flushed(x: Array) -> Array:
-        values = function(x)
-        return np.where(np.abs(values) < smallest, np.float32(0), values)
 
-    return flushed
+def flushed(function: Callable[[Array], Array], x: Array) -> Array:
+    """The function's values, or 0 where they are subnormal."""
+    values = function(x)
+    return np.where(np.abs(values) < np.finfo(np.float32).smallest_normal, np.float32(0), values)

@@ -41,22 +41,25 @@ OTHER_TILES: Mapping[Manner, Mapping[int, int]] = {"in turn": {2: 5, 1: 8}, "in 
 """The same for processors with 16 registers."""
 
 
-FUSED_TILES: Mapping[int, int] = {2: 7, 3: 7, 1: 10}
-"""The same for fused sums."""
+FUSED_TILES: Mapping[int, int] = {2: 7, 3: 7}
+"""The same for fused sums of more than one vector."""
 
-OTHER_FUSED_TILES: Mapping[int, int] = {2: 6, 1: 10}
+OTHER_FUSED_TILES: Mapping[int, int] = {2: 6}
 """The same for processors with 16 registers."""
+
+FUSED_ROWS = 10
+"""Rows of a tile of fused sums of one vector."""
 
 
 class Arguments(NamedTuple):
     """What a call is about; offsets and strides in bytes.
 
     input: address. rows: address of int64[row_count], from input to where each row begins.
-    taps: address of int64[depth], from where a row begins to each of its inputs.
+    taps: address of int64[depth], from where a row begins to each of its inputs; or of int64[depth, row_count], of each row.
     parts: address of int64[parts + 1]: the k where each part of the depth begins, and the last ends.
     weights: address of float32[blocks, depth, vectors, lanes]; block: bytes of a block.
     bias: address of float32[blocks, vectors, lanes]. low, high: bits of the activation's bounds.
-    output: address; stride: from one row to the next.
+    output: address. places: address of int64[row_count], from output to where each row's begins.
     last: channels of the last block.
     """
 
@@ -72,7 +75,7 @@ class Arguments(NamedTuple):
     low: int
     high: int
     output: int
-    stride: int
+    places: int
     blocks: int
     last: int
 
@@ -86,6 +89,7 @@ class FloatSums:
     finished: bias and activation follow; else the sums are written as they are.
     depthwise: each channel has an input of its own, and sums begin with the bias.
     fused: products are not rounded.
+    own_taps: each row has taps of its own.
     """
 
     rows: int
@@ -94,6 +98,7 @@ class FloatSums:
     finished: bool = True
     depthwise: bool = False
     fused: bool = False
+    own_taps: bool = False
 
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function. Tiles of a block follow one another; of a depthwise kernel, blocks of a tile, which lie close together."""
@@ -122,6 +127,7 @@ class _Writer:
         self.width = FLOAT * tier.lanes
         self.low, self.high = (self.splat(code.builder.bitcast(code.builder.trunc(code[name], I32), F32)) for name in ("low", "high"))
         self.starts: list[Value] = []
+        self.taps: Value = code.pointer("taps")
         self.weights: Value = None
 
     def tile(self, block: Value, row: Value) -> None:
@@ -130,6 +136,8 @@ class _Writer:
         first = code.multiply(block, self.width * kernel.vectors)
         inputs = code.at(code.pointer("input"), first if kernel.depthwise else 0)
         offsets = code.at(code.pointer("rows"), code.multiply(row, 8))
+        if kernel.own_taps:
+            self.taps = code.at(code.pointer("taps"), code.multiply(row, 8))
         self.starts = [code.at(inputs, code.load(I64, offsets, 8 * i)) for i in range(kernel.rows)]
         self.weights = code.at(code.pointer("weights"), code.multiply(block, code["block"]))
         biases = [code.load(self.kind, code.at(code.pointer("bias"), first), self.width * v) for v in range(kernel.vectors)]
@@ -146,9 +154,9 @@ class _Writer:
         count = code.builder.select(
             code.builder.icmp_signed("==", code.add(block, 1), code["blocks"]), code["last"], I64(self.lanes * kernel.vectors)
         )
-        output = code.at(code.pointer("output"), first)
+        output, places = code.at(code.pointer("output"), first), code.at(code.pointer("places"), code.multiply(row, 8))
         for i, of_row in enumerate(totals):
-            to = code.at(output, code.multiply(code.add(row, i), code["stride"]))
+            to = code.at(output, code.load(I64, places, 8 * i))
             for v, (total, bias) in enumerate(zip(of_row, biases, strict=True)):
                 self.store(self.finish(total.get(), bias), code.at(to, self.width * v), code.add(count, -self.lanes * v))
 
@@ -217,8 +225,11 @@ class _Writer:
         code = self.code
         weights = code.at(self.weights, code.multiply(k, self.width * self.kernel.vectors))
         loaded = [code.load(self.kind, weights, self.width * v) for v in range(self.kernel.vectors)]
-        tap = code.load(I64, code.pointer("taps"), code.multiply(k, 8))
-        for start, of_row in zip(self.starts, sums, strict=True):
+        own = self.kernel.own_taps
+        taps = code.at(self.taps, code.multiply(8, code.multiply(k, code["row_count"]) if own else k))
+        common = code.load(I64, taps)
+        for i, (start, of_row) in enumerate(zip(self.starts, sums, strict=True)):
+            tap = code.load(I64, taps, 8 * i) if own else common
             x = None if self.kernel.depthwise else self.splat(code.load(F32, start, tap))
             for v, (total, weight) in enumerate(zip(of_row, loaded, strict=True)):
                 one = code.load(self.kind, code.at(start, tap), self.width * v) if x is None else x
@@ -333,8 +344,10 @@ def pack_channels(values: NDArray[np.float32], vectors: int, lanes: int) -> Real
 
 def tile_of(tier: Tier, way: Manner, channels: int, rows: int, fused: bool = False) -> tuple[int, int]:
     """Rows and vectors of a tile: those that ran fastest, of those that waste the fewest lanes."""
+    needed = -(-channels // tier.lanes)
+    if fused and needed == 1:
+        return min(rows, FUSED_ROWS), 1
     many = tier.name == "avx512"
     most = (FUSED_TILES if many else OTHER_FUSED_TILES) if fused else (TILES if many else OTHER_TILES)[way]
-    needed = -(-channels // tier.lanes)
     vectors = min(most, key=lambda v: -(-needed // v) * v)
     return min(rows, most[vectors]), vectors

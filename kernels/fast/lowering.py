@@ -34,10 +34,12 @@ from qcore.kernels.fast.elementwise_lowering import lower_look_up, lower_product
 from qcore.kernels.fast.hybrid import lower_hybrid_convolution, lower_hybrid_dense, lower_hybrid_depthwise, lower_hybrid_pixels
 from qcore.kernels.fast.matrices import lower_hybrid_matrix, lower_matrices
 from qcore.kernels.fast.movement import lower_concatenation, lower_pad, lower_reshape
-from qcore.kernels.fast.pooling_lowering import lower_average, lower_maximum
+from qcore.kernels.fast.pooling_lowering import lower_average, lower_maximum, lower_real_average
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.real_convolution import lower_fused_convolution, lower_real_convolution, lower_real_dense, lower_real_depthwise
 from qcore.kernels.fast.real_elementwise import lower_curve, lower_plain
+from qcore.kernels.fast.real_reduction import lower_real_mean, lower_real_sum
+from qcore.kernels.fast.real_softmax import lower_real_softmax
 from qcore.kernels.fast.reduction_lowering import lower_sums
 from qcore.kernels.fast.resize import lower_bilinear, lower_bilinear_uint8, lower_nearest
 from qcore.kernels.fast.site import NotCovered, Site
@@ -87,15 +89,19 @@ LOWERINGS: Mapping[Callable[..., Any], Callable[[Site], list[Call]]] = MappingPr
         transpose_conv.convolve_hybrid: lower_hybrid_transposed,
         fully_connected.real: lower_real_dense,
         look_up: lower_look_up,
+        mean.mean_float: lower_real_mean,
+        mean.sum_float: lower_real_sum,
         mean.sum_quantized: lower_sums,
         multiplication.multiply: lower_product,
         pad.pad: lower_pad,
+        pool.average_float: lower_real_average,
         pool.average_quantized: lower_average,
         pool.maximum: lower_maximum,
         reshape.reshape: lower_reshape,
         resize.bilinear: lower_bilinear,
         resize.bilinear_uint8: lower_bilinear_uint8,
         resize.nearest: lower_nearest,
+        softmax.softmax_float: lower_real_softmax,
         softmax.softmax_by_table: lower_softmax_by_table,
         softmax.softmax_in_float32: lower_softmax_in_float32,
     }

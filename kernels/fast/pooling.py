@@ -20,7 +20,7 @@ from qcore.kernels.fast.reduction import add_to
 class Arguments(NamedTuple):
     """What a call is about.
 
-    input: address of codes [images, height, width, channels]; output: of [images, output_height, output_width, channels].
+    input: address of codes, or float32, [images, height, width, channels]; output: of [images, output_height, output_width, channels].
     size_h, size_w, stride_h, stride_w: of the windows; top, left: how far the first reaches out of the image.
     chunks: of channels, a block each; last_chunk: where the last begins, so that it does not pass the end.
     zero_point: of averages, 128 where codes are int8; flip: 128 where they are, for input and output.
@@ -77,10 +77,10 @@ class Pool:
         output = Range.of(code, tier)
         with code.loop(*code.share(code.multiply(code["images"], code["output_height"]))) as row:
             image, y = b.sdiv(row, code["output_height"]), b.srem(row, code["output_height"])
-            rows = self._along(code, y, 0)
-            pixels = code.at(code.pointer("input"), code.multiply(image, code.multiply(code["height"], _line(code))))
+            rows = span(code, y, 0, self.window and self.window[0])
+            pixels = code.at(code.pointer("input"), code.multiply(image, code.multiply(code["height"], line(code))))
             with code.loop(0, code["output_width"]) as x, code.loop(0, code["chunks"]) as chunk:
-                columns = self._along(code, x, 1)
+                columns = span(code, x, 1, self.window and self.window[1])
                 first = code.smaller(code.multiply(chunk, block_bytes(tier)), code["last_chunk"])
                 codes = operation(code, tier, code.at(pixels, first), rows, columns, output)
                 place = code.multiply(code.add(code.multiply(row, code["output_width"]), x), code["channels"])
@@ -91,28 +91,29 @@ class Pool:
                     code.store(codes, to)
         return code
 
-    def _along(self, code: Code, output: Value, axis: int) -> Span:
-        """What the window of an output covers along an axis."""
-        stride, before, size, input = AXES[axis]
-        start = code.multiply(output, code[stride])
-        if self.window is not None:
-            return Span(start, I64(self.window[axis]), self.window[axis])
-        start = code.builder.sub(start, code[before])
-        end = code.smaller(code.add(start, code[size]), code[input])
-        start = code.elementwise("smax", start, I64(0))
-        return Span(start, code.builder.sub(end, start))
-
 
 AXES = ("stride_h", "top", "size_h", "height"), ("stride_w", "left", "size_w", "width")
 """Arguments about height and width: stride, how far the first window reaches out, size, and the image's size."""
 
 
-def _line(code: Code) -> Value:
-    """Bytes of a row of the image."""
+def span(code: Code, output: Value, axis: int, known: int | None) -> Span:
+    """What the window of an output covers along an axis; known: its inputs, where all windows lie within the image."""
+    stride, before, size, input = AXES[axis]
+    start = code.multiply(output, code[stride])
+    if known is not None:
+        return Span(start, I64(known), known)
+    start = code.builder.sub(start, code[before])
+    end = code.smaller(code.add(start, code[size]), code[input])
+    start = code.elementwise("smax", start, I64(0))
+    return Span(start, code.builder.sub(end, start))
+
+
+def line(code: Code) -> Value:
+    """Elements of a row of the image."""
     return code.multiply(code["width"], code["channels"])
 
 
-def _every(code: Code, rows: Span, columns: Span, write: Callable[[Value], None]) -> None:
+def every_pixel(code: Code, rows: Span, columns: Span, write: Callable[[Value], None]) -> None:
     """Write code for every pixel of a window, given its offset."""
 
     def pixel(y: Value, x: Value) -> None:
@@ -135,7 +136,7 @@ def _maximum(code: Code, tier: Tier, pixels: Value, rows: Span, columns: Span, o
         codes = code.builder.xor(code.load(kind, pixels, place), output.flip)
         greatest.set(code.elementwise("umax", greatest.get(), codes))
 
-    _every(code, rows, columns, compare)
+    every_pixel(code, rows, columns, compare)
     clamped = code.elementwise("umin", code.elementwise("umax", greatest.get(), output.low), output.high)
     return code.builder.xor(clamped, output.flip)
 
@@ -150,7 +151,7 @@ def _average(code: Code, tier: Tier, pixels: Value, rows: Span, columns: Span, o
     def add(place: Value) -> None:
         add_to(totals, widened(code, tier, b.xor(code.load(kind, pixels, place), output.flip)), code)
 
-    _every(code, rows, columns, add)
+    every_pixel(code, rows, columns, add)
     half = code.splat(b.lshr(count, I32(1)), tier.lanes)
     divisor = b.sitofp(code.splat(count, tier.lanes), vector(F32, tier.lanes))
     steps = []

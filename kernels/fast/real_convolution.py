@@ -36,17 +36,24 @@ from qcore.kernels.weighted import RealOutput
 BORDER = 4
 """How many times as large as the input an image with its border may be."""
 
+LARGEST_TABLE = 1 << 16
+"""Of taps of windows that meet padding, for images however small."""
+
 
 class Rows(NamedTuple):
     """What is multiplied with a filter, in bytes.
 
     memory: the inputs. offsets: int64[rows], from there to where each row begins.
-    taps: int64[depth], from where a row begins to each of its inputs.
+    taps: int64[depth], from where a row begins to each of its inputs; or int64[depth, rows], of each row.
+    places: int64[rows], numbers of the output's rows that these make.
+    padding: more memory, which taps reach too.
     """
 
     memory: Array
     offsets: NDArray[np.int64]
     taps: NDArray[np.int64]
+    places: NDArray[np.int64]
+    padding: Array | None = None
 
 
 def lower_fused_convolution(site: Site) -> list[Call]:
@@ -54,13 +61,13 @@ def lower_fused_convolution(site: Site) -> list[Call]:
     require_free_order(site)
     p: conv.RealParams = site.params
     g = p.geometry
-    calls, image, rows = windows(site, g.height, g.width)
+    calls, rows = windows(site, g.height, g.width)
     filter = g.matrix(site.input(1))
     for group, of_group in enumerate(filter):
         first = group * g.depth
         taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
         part = slice(group * len(of_group), (group + 1) * len(of_group))
-        calls += fused_calls(site, Rows(image, rows.offsets, taps), of_group, part, p.finish)
+        calls += fused_calls(site, rows._replace(taps=taps), of_group, part, p.finish)
     return calls
 
 
@@ -69,13 +76,13 @@ def lower_real_convolution(site: Site) -> list[Call]:
     p: conv.OrderedParams = site.params
     g = p.geometry
     height, width = (untrimmed(along, used, size) for along, used, size in zip((g.height, g.width), g.taps, p.filter_size, strict=True))
-    calls, image, rows = windows(site, height, width)
+    calls, rows = windows(site, height, width)
     filter = site.input(1).reshape(g.groups, -1, p.depth)
     for group, of_group in enumerate(filter):
         first = group * g.depth
         taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
         part = slice(group * len(of_group), (group + 1) * len(of_group))
-        calls += product_calls(site, Rows(image, rows.offsets, taps), p.product, of_group, part, p.finish)
+        calls += product_calls(site, rows._replace(taps=taps), p.product, of_group, part, p.finish)
     return calls
 
 
@@ -87,20 +94,13 @@ def lower_real_depthwise(site: Site) -> list[Call]:
     if not p.from_bias:
         require_free_order(site)
     site.require(site.constant[1], "the filter is computed at run time")
-    calls, _, rows = windows(site, g.height, g.width)
-    filter = site.input(1)[(0, *g.taps)].reshape(len(rows.taps), -1).T
-    return calls + sum_calls(
-        site,
-        rows,
-        slice(None),
-        filter,
-        slice(0, len(filter)),
-        "in turn",
-        site.outputs[0],
-        p.finish,
-        depthwise=True,
-        fused=not p.from_bias,
-    )
+    filter = site.input(1)[(0, *g.taps)].reshape(-1, g.output[3]).T
+    output, channels = site.outputs[0], slice(0, len(filter))
+    return [
+        call
+        for rows in windows_in_place(site, g.height, g.width)
+        for call in sum_calls(site, rows, slice(None), filter, channels, "in turn", output, p.finish, depthwise=True, fused=not p.from_bias)
+    ]
 
 
 def lower_real_dense(site: Site) -> list[Call]:
@@ -108,7 +108,8 @@ def lower_real_dense(site: Site) -> list[Call]:
     p: fully_connected.FloatParams = site.params
     x, filter = site.readable(0), site.input(1)
     depth = FLOAT * p.rows.depth
-    rows = Rows(x, depth * np.arange(p.rows.count), np.arange(0, depth, FLOAT))
+    numbers = np.arange(p.rows.count)
+    rows = Rows(x, depth * numbers, np.arange(0, depth, FLOAT), numbers)
     if p.product is None:
         require_free_order(site)
         site.require(site.outputs[0].size > 0, "there are no outputs")
@@ -130,8 +131,8 @@ def untrimmed(along: Window, used: slice, size: int) -> Window:
     return replace(along, size=size, pad_before=along.pad_before + used.start * along.dilation)
 
 
-def windows(site: Site, height: Window, width: Window) -> tuple[list[Call], Array, Rows]:
-    """Calls that put a border around the images, these, and the windows' rows, with the first channel's taps."""
+def windows(site: Site, height: Window, width: Window) -> tuple[list[Call], Rows]:
+    """Calls that put a border around the images, and the windows of these as rows, with the first channel's taps."""
     x = site.readable(0)
     spans = [max(w.input, (w.output - 1) * w.stride + (w.size - 1) * w.dilation + 1) + max(0, w.pad_before) for w in (height, width)]
     site.require(spans[0] * spans[1] <= BORDER * (x.shape[1] + 8) * (x.shape[2] + 8), "windows reach far beyond the images")
@@ -142,7 +143,37 @@ def windows(site: Site, height: Window, width: Window) -> tuple[list[Call], Arra
     across = (left + np.arange(width.output) * width.stride) * pixel
     offsets = np.add.outer(np.arange(images) * (image.shape[1] * line), np.add.outer(y, across)).reshape(-1)
     taps = np.add.outer(np.arange(height.size) * height.dilation * line, np.arange(width.size) * width.dilation * pixel).reshape(-1)
-    return calls, image, Rows(image, offsets, taps)
+    return calls, Rows(image, offsets, taps, np.arange(offsets.size))
+
+
+def windows_in_place(site: Site, height: Window, width: Window) -> list[Rows]:
+    """The windows of the images as they are, with the first channel's taps: those within, and those that meet padding, which have taps
+    of their own, some of them zeros elsewhere."""
+    x = site.readable(0)
+    images, rows, columns, channels = x.shape
+    (y, in_rows), (across, in_columns) = pixels(height, rows), pixels(width, columns)
+    pixel = FLOAT * channels
+    line = columns * pixel
+    within = np.logical_and.outer(in_rows.all(1), in_columns.all(1))
+    within = np.broadcast_to(within, (images, *within.shape))
+    image, row, column = np.nonzero(within)
+    offsets = image * (rows * line) + y[row, 0] * line + across[column, 0] * pixel
+    taps = np.add.outer((y[0] - y[0, 0]) * line, (across[0] - across[0, 0]) * pixel).reshape(-1)
+    inner = Rows(x, offsets, taps, np.flatnonzero(within))
+    image, row, column = np.nonzero(~within)
+    site.require(len(image) * taps.size <= BORDER * x.size + LARGEST_TABLE, "windows reach far beyond the images")
+    zeros = aligned(pixel)
+    own = (y[row] * line)[:, :, np.newaxis] + (across[column] * pixel)[:, np.newaxis] + (image * (rows * line)).reshape(-1, 1, 1)
+    there = in_rows[row][:, :, np.newaxis] & in_columns[column][:, np.newaxis]
+    own = np.where(there, own, zeros.ctypes.data - x.ctypes.data).reshape(len(image), taps.size).T
+    edge = Rows(x, np.zeros(len(image), np.int64), np.ascontiguousarray(own), np.flatnonzero(~within), zeros)
+    return [rows for rows in (inner, edge) if rows.places.size]
+
+
+def pixels(along: Window, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """int64[outputs, taps]: what each window meets along an axis, and whether that lies within the image."""
+    met = np.add.outer(np.arange(along.output) * along.stride - along.pad_before, np.arange(along.size) * along.dilation)
+    return met, (met >= 0) & (met < size)
 
 
 def fused_calls(site: Site, rows: Rows, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
@@ -213,12 +244,12 @@ def sum_calls(
 ) -> list[Call]:
     """Some of the rows times a filter, in one way; parts: of the depth, which is else taken whole."""
     offsets = np.ascontiguousarray(rows.offsets[some])
+    places = FLOAT * output.shape[-1] * rows.places[some]
     height, vectors = tile_of(site.tier, way, len(filter), len(offsets), fused)
     packed = pack_filter(filter, vectors, site.tier.lanes)
     bias = pack_channels(bias_of(site, channels), vectors, site.tier.lanes)
     ends = np.array([0, filter.shape[1]], np.int64) if parts is None else parts
     low, high = (0, 0) if finish is None else bits(finish)
-    stride = FLOAT * output.shape[-1]
     arguments = Arguments(
         input=rows.memory.ctypes.data,
         rows=offsets.ctypes.data,
@@ -231,13 +262,13 @@ def sum_calls(
         bias=bias.ctypes.data,
         low=low,
         high=high,
-        output=output.ctypes.data + FLOAT * channels.start + stride * (some.start or 0),
-        stride=stride,
+        output=output.ctypes.data + FLOAT * channels.start,
+        places=places.ctypes.data,
         blocks=len(packed),
         last=len(filter) - (len(packed) - 1) * vectors * site.tier.lanes,
     )
-    kernel = FloatSums(height, vectors, way, finish is not None, depthwise, fused)
-    return [Call(kernel, arguments, (packed, bias, offsets, ends, rows.taps, rows.memory))]
+    kernel = FloatSums(height, vectors, way, finish is not None, depthwise, fused, own_taps=rows.taps.ndim > 1)
+    return [Call(kernel, arguments, (packed, bias, offsets, places, ends, *(kept for kept in rows if kept is not None)))]
 
 
 def bias_of(site: Site, channels: slice) -> Reals:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 
 from qcore.kernels import activation, float_functions
+from qcore.kernels.delegate import flushed
 from qcore.kernels.elementwise import PlainParams
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.float_sums import FLOAT, bounded
@@ -48,7 +50,7 @@ class RealElementwise:
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function."""
         code = Code(name, Arguments)
-        writer = _Writer(code, tier.lanes)
+        writer = RealWriter(code, tier.lanes)
         step = FLOAT * tier.lanes
         size = code.multiply(code["row"], FLOAT)
         with code.loop(*code.share(code["rows"])) as row:
@@ -66,26 +68,34 @@ class RealElementwise:
         return code
 
 
-class _Writer:
+class RealWriter:
     """Writes functions of vectors."""
 
     def __init__(self, code: Code, lanes: int):
         self.code, self.b, self.lanes = code, code.builder, lanes
         self.kind, self.integers = vector(F32, lanes), vector(I32, lanes)
-        self.low, self.high = (code.splat(self.b.bitcast(self.b.trunc(code[name], I32), F32), lanes) for name in ("low", "high"))
 
     def value(self, function: str, x: Value, y: Value) -> Value:
         """The function's value."""
         ufuncs = {"add": self.b.fadd, "subtract": self.b.fsub, "multiply": self.b.fmul}
         if function in ufuncs:
-            return bounded(self.code, ufuncs[function](x, y), self.low, self.high)
+            return bounded(self.code, ufuncs[function](x, y), self.argument("low"), self.argument("high"))
         result: Value = getattr(self, function)(x)
         return result
 
+    def argument(self, name: str) -> Value:
+        """A float32 of which the bits are passed."""
+        return self.code.splat(self.b.bitcast(self.b.trunc(self.code[name], I32), F32), self.lanes)
+
     def logistic(self, x: Value) -> Value:
         """``float_functions.logistic``."""
+        e = self.exponential(self.smaller(x, self.real(float_functions.LOGISTIC_ONE)))
+        return self.b.fdiv(e, self.b.fadd(self.real(1), e))
+
+    def exponential(self, x: Value) -> Value:
+        """``exp(x)`` as ``float_functions.logistic`` takes it, up to LOGISTIC_ONE."""
         b, f, one, half = self.b, float_functions, self.real(1), self.real(0.5)
-        halved = b.fmul(self.smaller(x, self.real(f.LOGISTIC_ONE)), half)
+        halved = b.fmul(x, half)
         m = self.code.elementwise("floor", b.fadd(b.fmul(halved, self.real(f.LOG2_E)), half))
         r = b.fsub(b.fsub(halved, b.fmul(m, self.real(f.LN2_HIGH))), b.fmul(m, self.real(f.LN2_LOW)))
         square = b.fmul(r, r)
@@ -93,8 +103,7 @@ class _Writer:
         exponent = self.code.elementwise("smax", b.fptosi(self.larger(m, self.real(-BIAS)), self.integers), number(self.integers, 1 - BIAS))
         power = b.bitcast(b.shl(b.add(exponent, number(self.integers, BIAS)), number(self.integers, EXPONENT)), self.kind)
         root = b.fmul(b.fadd(b.fmul(square, rest), b.fadd(r, one)), power)
-        e = b.fmul(root, root)
-        return b.select(b.fcmp_ordered("<", x, self.real(f.LOGISTIC_ZERO)), self.real(0), b.fdiv(e, b.fadd(one, e)))
+        return b.select(b.fcmp_ordered("<", x, self.real(f.LOGISTIC_ZERO)), self.real(0), b.fmul(root, root))
 
     def tanh(self, x: Value) -> Value:
         """``float_functions.tanh``."""
@@ -150,13 +159,23 @@ FUNCTIONS: Mapping[Callable[..., Any], str] = MappingProxyType(
 )
 """By the reference's function."""
 
+NEAR: Mapping[Callable[..., Any], str] = MappingProxyType(
+    {activation.logistic: "logistic", activation.tanh: "tanh", activation.hard_swish: "hard_swish"}
+)
+"""By a function of the reference that differs from the kernel's in its last bits."""
+
 
 def lower_curve(site: Site) -> list[Call]:
     """A function of one tensor."""
-    function, x, output = FUNCTIONS.get(site.params), site.input(0), site.outputs[0]
+    curve, x, output = site.params, site.input(0), site.outputs[0]
+    if isinstance(curve, partial) and curve.func is flushed:
+        (curve,) = curve.args
+    exact, near = FUNCTIONS.get(curve), NEAR.get(curve)
+    function = exact or near
     site.require(function is not None and x.dtype == np.float32, "there is no native kernel of this curve")
     assert function is not None
-    site.require(function != "hard_swish" or x.size % 4 == 0, "what is left over of vectors is rounded otherwise")
+    site.require(near is None or not site.exact, "its function would round otherwise")
+    site.require(exact != "hard_swish" or x.size % 4 == 0, "what is left over of vectors is rounded otherwise")
     rows, row = in_rows(x.size)
     arguments = Arguments(x.ctypes.data, x.ctypes.data, FLOAT * row, rows, row, 0, 0, output.ctypes.data)
     return [Call(RealElementwise(function), arguments, (x,))]

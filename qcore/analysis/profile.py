@@ -135,26 +135,26 @@ def profile(
     executor.invoke()
     ran_by, steps, calling = _steps(executor)
     loops = max(1, int(ROUND / _seconds(executor.invoke, 1)))
-    own, other, empty = list[float](), list[float](), list[float]()
-    times: list[list[float]] = [[] for _ in steps]
+    own, other = list[float](), list[float]()
+    times: list[list[float]] = [[] for _ in (calling, *steps)]
     for _ in range(rounds):
         own.append(_seconds(executor.invoke, loops))
         if rival is not None:
             other.append(_seconds(rival, loops))
         for _ in range(min(loops, PASSES)):
-            empty.append(_seconds(calling, 1))
-            for step, taken in zip(steps, times, strict=True):
+            for step, taken in zip((calling, *steps), times, strict=True):
+                calling()  # what it takes to call is taken off, so it should always be the same
                 taken.append(_seconds(step, 1))
-    overhead = statistics.median(empty)
+    overhead, *seconds = map(statistics.median, times)
     numbers = {id(operator): number for number, operator in enumerate(executor.graph.operators)}
     rows = []
-    for planned, runner, taken in zip(executor.allocated().operators, ran_by, times, strict=True):
+    for planned, runner, median in zip(executor.allocated().operators, ran_by, seconds, strict=True):
         operator = planned.operator
         tensor = executor.graph.tensors[operator.outputs[0]].name if operator.outputs else ""
         shape = executor.shape(operator.outputs[0]) if operator.outputs else ()
-        seconds = statistics.median(taken) - (overhead if runner.reason is None else 0)
+        alone = max(median - overhead, 0.0) if runner.reason is None else median
         macs = multiply_accumulates(operator, executor)
-        rows.append(OperatorProfile(numbers[id(operator)], operator.name, tensor, shape, max(seconds, 0.0), macs, runner))
+        rows.append(OperatorProfile(numbers[id(operator)], operator.name, tensor, shape, alone, macs, runner))
     ratio = statistics.median(mine / its for mine, its in zip(own, other, strict=True)) if other else 0.0
     return Profile(statistics.median(own), tuple(rows), Rival(statistics.median(other), ratio) if other else None)
 

@@ -6,17 +6,16 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from qcore.analysis.comparison import short_name
 from qcore.analysis.litert import litert_invoke
 from qcore.analysis.profile import OperatorProfile, Profile, profile
 from qcore.cli.bench_chart import draw
 from qcore.cli.chart import require_matplotlib
-from qcore.cli.inputs import random_elements
+from qcore.cli.inputs import read_inputs
 from qcore.cli.terminal import console, dimensions, print_json, table
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic
+from qcore.runtime.interpreter import Interpreter
 from qcore.runtime.plan import Engine, Settings
 from qcore.schema import load
 
@@ -50,8 +49,7 @@ def execute(args: argparse.Namespace) -> None:
     if args.plot is not None:
         require_matplotlib()
     model = load(args.model)
-    graph, rng = model.subgraphs[0], np.random.default_rng(args.seed)
-    inputs = {i: random_elements(graph.tensors[i], graph.tensors[i].shape, rng) for i in graph.inputs}
+    inputs = read_inputs(Interpreter(model_content=model, engine="reference"), [], (0, 1), args.seed)
     rival = None if args.against is None else litert_invoke(args.model, list(inputs.values()), args.threads)
     settings = Settings(arithmetic=args.arithmetic, engine=args.engine, threads=args.threads)
     found = profile(model, settings, inputs, args.repeat, rival)

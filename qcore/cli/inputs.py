@@ -28,11 +28,13 @@ def read_inputs(interpreter: Interpreter, files: list[str], image_range: tuple[f
         seed: of the random values for inputs that no file gives.
 
     Raises:
-        InputError: a file cannot be read, or does not fit the input.
+        InputError: a file cannot be read, or does not fit the input; the seed is negative.
         QCoreError: the model cannot be run with inputs of these shapes.
     """
-    tensors = interpreter.model.subgraphs[0].tensors
+    if seed < 0:
+        raise InputError(f"--seed is {seed}, expected at least 0")
     details = interpreter.get_input_details()
+    tensors = interpreter.model.subgraphs[0].tensors
     names = [d["name"] for d in details]
     given: dict[str, Array] = {}
     for entry in files:

@@ -206,12 +206,14 @@ class Executor:
             self.stages = self.native_stages(plan)
         start = time.perf_counter()
         values, stages = self.values, self.stages or {}
-        self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
+        if self.observer is not None:
+            self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
         position = 0
         while position < len(plan.operators):
             if (native := stages.get(position)) is not None:
                 native.program.run()
-                self.observe(o for i in native.positions for o in plan.operators[i].operator.outputs)
+                if self.observer is not None:
+                    self.observe(o for i in native.positions for o in plan.operators[i].operator.outputs)
                 position = native.positions.stop
                 continue
             operator = plan.operators[position].operator

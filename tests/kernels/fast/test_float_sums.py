@@ -99,3 +99,22 @@ def test_hard_swish(size: int) -> None:
 def test_elementwise(name: str, others: Size) -> None:
     shape = (3, 5, 33)
     check(one_operator(name, [T("float32", shape), T("float32", others)], [T("float32", shape)], {"fused_activation_function": "RELU"}))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "output"),
+    [
+        ((2, 7, 5, 37), (1, 2), (2, 37)),
+        ((1, 3, 3, 320), (1, 2), (1, 320)),
+        ((3, 40, 1), (1,), (3, 1)),
+        ((6, 9), (1,), (6,)),
+        ((4, 5), (0, 1), ()),
+        ((4, 1), (1,), (4,)),
+    ],
+)
+@pytest.mark.parametrize("name", ["MEAN", "SUM"])
+@pytest.mark.usefixtures("tier")
+def test_reductions(name: str, shape: Size, axes: Size, output: Size) -> None:
+    tensors = [T("float32", shape), T("int32", (len(axes),), value=np.array(axes))]
+    model = one_operator(name, tensors, [T("float32", output)], {"keep_dims": False})
+    assert_fast(model, random_inputs(model, np.random.default_rng(1)))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qcore.kernels.opdef import FLOAT_ORDER, Arithmetic
+from qcore.kernels.opdef import FLOAT_FUNCTION, FLOAT_ORDER, Arithmetic
 from qcore.model import Model
 from qcore.runtime.plan import Settings
 from qcore.runtime.stages import lowered
@@ -79,6 +79,64 @@ def test_depthwise_convolutions(name: str) -> None:
 @pytest.mark.usefixtures("tier")
 def test_dense_layers(rows: int, units: int, depth: int) -> None:
     check(dense(rows, units, depth))
+
+
+def curve(name: str) -> Model:
+    return one_operator(name, [T("float32", (3, 37))], [T("float32", (3, 37))])
+
+
+@pytest.mark.parametrize("arithmetic", ["reference", "xnnpack"])
+@pytest.mark.parametrize("name", ["LOGISTIC", "TANH", "HARD_SWISH"])
+@pytest.mark.usefixtures("tier")
+def test_curves(name: str, arithmetic: Arithmetic) -> None:
+    x = np.linspace(-100, 100, 3 * 37, dtype=np.float32).reshape(3, 37)
+    for scale in (1, 0.1, 0.01):
+        assert_fast(curve(name), [x * np.float32(scale)], arithmetic, tolerance=FLOAT_FUNCTION.relative)
+
+
+@pytest.mark.parametrize("shape", [(1, 1000), (5, 3), (2, 3, 16), (4, 1)])
+@pytest.mark.parametrize("beta", [1.0, 0.1])
+@pytest.mark.usefixtures("tier")
+def test_softmax(shape: Size, beta: float) -> None:
+    model = one_operator("SOFTMAX", [T("float32", shape)], [T("float32", shape)], {"beta": beta})
+    x = 300 * random_inputs(model, np.random.default_rng(1))[0]
+    x.reshape(-1)[0] = -np.inf if shape[-1] > 1 else -1e30
+    assert_fast(model, [x], tolerance=FLOAT_FUNCTION.relative)
+
+
+def test_softmax_of_what_is_no_number_is_none() -> None:
+    model = one_operator("SOFTMAX", [T("float32", (2, 40))], [T("float32", (2, 40))], {"beta": 1.0})
+    x = np.zeros((2, 40), np.float32)
+    x[0, 37] = np.nan
+    _, (got,) = run(model, [x], Settings(engine="fast"))
+    np.testing.assert_array_equal(got, np.repeat(np.float32([[np.nan], [1 / 40]]), 40, axis=1))
+
+
+def test_engine_auto_leaves_curves_to_numpy() -> None:
+    session, _ = run(curve("LOGISTIC"), [np.zeros((3, 37), np.float32)], Settings(engine="auto"))
+    executor = session.executor()
+    assert lowered(executor.allocated(), executor.values, exact=True)[0].reason == "its function would round otherwise"
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("channels", [1, 37])
+@pytest.mark.parametrize("name", ["AVERAGE_POOL_2D", "MAX_POOL_2D"])
+@pytest.mark.usefixtures("tier")
+def test_pooling(name: str, channels: int, padding: str) -> None:
+    """To the bit but for the sign of zeros: sums are taken in the reference's order."""
+    options = {
+        "filter_height": 3,
+        "filter_width": 2,
+        "stride_h": 2,
+        "stride_w": 1,
+        "padding": padding,
+        "fused_activation_function": "RELU6",
+    }
+    height, width = (4, 5) if padding == "SAME" else (3, 4)
+    model = one_operator(name, [T("float32", (2, 7, 5, channels))], [T("float32", (2, height, width, channels))], options)
+    (x,) = random_inputs(model, np.random.default_rng(1))
+    x[0, 0, 0, 0], x[1, 2, 2, 0] = np.nan, -np.inf
+    assert_fast(model, [x])
 
 
 MODELS = {
