@@ -40,7 +40,6 @@ TILES: Mapping[Manner, Mapping[int, int]] = {
 OTHER_TILES: Mapping[Manner, Mapping[int, int]] = {"in turn": {2: 5, 1: 8}, "in pairs": {1: 5}, "in eights": {1: 1}, "as dots": {1: 1}}
 """The same for processors with 16 registers."""
 
-
 FUSED_TILES: Mapping[int, int] = {2: 7, 3: 7}
 """The same for fused sums of more than one vector."""
 

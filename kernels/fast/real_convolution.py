@@ -61,29 +61,16 @@ def lower_fused_convolution(site: Site) -> list[Call]:
     require_free_order(site)
     p: conv.RealParams = site.params
     g = p.geometry
-    calls, rows = windows(site, g.height, g.width)
-    filter = g.matrix(site.input(1))
-    for group, of_group in enumerate(filter):
-        first = group * g.depth
-        taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
-        part = slice(group * len(of_group), (group + 1) * len(of_group))
-        calls += fused_calls(site, rows._replace(taps=taps), of_group, part, p.finish)
-    return calls
+    return convolution_calls(site, g, (g.height, g.width), g.matrix(site.input(1)), None, p.finish)
 
 
 def lower_real_convolution(site: Site) -> list[Call]:
-    """CONV_2D."""
+    """CONV_2D with sums in order."""
     p: conv.OrderedParams = site.params
     g = p.geometry
     height, width = (untrimmed(along, used, size) for along, used, size in zip((g.height, g.width), g.taps, p.filter_size, strict=True))
-    calls, rows = windows(site, height, width)
     filter = site.input(1).reshape(g.groups, -1, p.depth)
-    for group, of_group in enumerate(filter):
-        first = group * g.depth
-        taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
-        part = slice(group * len(of_group), (group + 1) * len(of_group))
-        calls += product_calls(site, rows._replace(taps=taps), p.product, of_group, part, p.finish)
-    return calls
+    return convolution_calls(site, g, (height, width), filter, p.product, p.finish)
 
 
 def lower_real_depthwise(site: Site) -> list[Call]:
@@ -113,7 +100,6 @@ def lower_real_dense(site: Site) -> list[Call]:
     if p.product is None:
         require_free_order(site)
         site.require(site.outputs[0].size > 0, "there are no outputs")
-        return fused_calls(site, rows, filter, slice(0, len(filter)), p.output)
     return product_calls(site, rows, p.product, filter, slice(0, len(filter)), p.output)
 
 
@@ -176,16 +162,25 @@ def pixels(along: Window, size: int) -> tuple[NDArray[np.int64], NDArray[np.bool
     return met, (met >= 0) & (met < size)
 
 
-def fused_calls(site: Site, rows: Rows, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
-    """As ``product_calls``, in any order."""
-    site.require(site.constant[1], "the filter is computed at run time")
-    return sum_calls(site, rows, slice(None), filter, channels, "in turn", site.outputs[0], finish, fused=True)
+def convolution_calls(
+    site: Site, g: conv.Geometry, along: tuple[Window, Window], filter: Reals, product: Product | None, finish: RealOutput
+) -> list[Call]:
+    """Windows times a filter, float32[groups, channels of a group, depth]."""
+    calls, rows = windows(site, *along)
+    for group, of_group in enumerate(filter):
+        first = group * g.depth
+        taps = np.add.outer(rows.taps, FLOAT * np.arange(first, first + g.depth)).reshape(-1)
+        part = slice(group * len(of_group), (group + 1) * len(of_group))
+        calls += product_calls(site, rows._replace(taps=taps), product, of_group, part, finish)
+    return calls
 
 
-def product_calls(site: Site, rows: Rows, product: Product, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
-    """Rows times a filter, float32[channels, depth]; channels: which of the output's these are."""
+def product_calls(site: Site, rows: Rows, product: Product | None, filter: Reals, channels: slice, finish: RealOutput) -> list[Call]:
+    """Rows times a filter, float32[channels, depth]; channels: which of the output's these are. Without a product, in any order."""
     site.require(site.constant[1], "the filter is computed at run time")
     output = site.outputs[0]
+    if product is None:
+        return sum_calls(site, rows, slice(None), filter, channels, "in turn", output, finish, fused=True)
     if isinstance(product, Dots):
         half = product.ends_in_half and filter.shape[1] % VECTOR >= VECTOR // 2
         site.require(not (product.is_one or half), "dot products of four accumulators, or with half a vector")

@@ -71,7 +71,7 @@ def lower_real_softmax(site: Site) -> list[Call]:
     p: FloatParams = site.params
     x, output, beta = site.input(0), site.outputs[0], np.float32(p.beta)
     site.require(not site.exact, "its function would round otherwise")
-    site.require(output.size > 0 and beta > 0, "there are no elements, or the factor is not above 0")
+    site.require(output.size > 0 and float(beta) > 0, "there are no elements, or the factor is not above 0")
     depth = x.shape[-1]
     arguments = Arguments(x.ctypes.data, output.ctypes.data, x.size // depth, depth, int(beta.view(np.int32)))
     return [Call(RealSoftmax(), arguments, (x,))]
