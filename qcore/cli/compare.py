@@ -9,15 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-import numpy as np
-
 from qcore.analysis import compare
 from qcore.analysis.comparison import View
 from qcore.analysis.sides import Side, corresponding
 from qcore.calibration.samples import NanPolicy
 from qcore.cli.chart import require_matplotlib
 from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
-from qcore.cli.inputs import random_elements
+from qcore.cli.inputs import generator, random_elements
 from qcore.cli.terminal import console
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
@@ -94,7 +92,7 @@ def random_samples(args: argparse.Namespace, float_model: Model, quantized_model
     """Random inputs of the float model: where the quantized one quantizes an input, any values that its codes stand for."""
     (a, b), ends, _ = corresponding(float_model, quantized_model, args.signature)
     graph, quantized, counterparts = float_model.subgraphs[a], Side(quantized_model, b, Settings()), dict(ends)
-    rng = np.random.default_rng(args.seed)
+    rng = generator(args.seed)
 
     def draw(i: int) -> Array:
         tensor = graph.tensors[i]

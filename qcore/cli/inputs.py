@@ -31,8 +31,6 @@ def read_inputs(interpreter: Interpreter, files: list[str], image_range: tuple[f
         InputError: a file cannot be read, or does not fit the input; the seed is negative.
         QCoreError: the model cannot be run with inputs of these shapes.
     """
-    if seed < 0:
-        raise InputError(f"--seed is {seed}, expected at least 0")
     details = interpreter.get_input_details()
     tensors = interpreter.model.subgraphs[0].tensors
     names = [d["name"] for d in details]
@@ -57,12 +55,23 @@ def read_inputs(interpreter: Interpreter, files: list[str], image_range: tuple[f
             given[d["name"]] = array
             interpreter.resize_tensor_input(d["index"], array.shape)
     interpreter.allocate_tensors()
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     elements = {}
     for d in interpreter.get_input_details():
         tensor = tensors[d["index"]]
         elements[d["index"]] = to_elements(tensor, given[d["name"]]) if d["name"] in given else random_elements(tensor, d["shape"], rng)
     return elements
+
+
+def generator(seed: int) -> np.random.Generator:
+    """Of random inputs.
+
+    Raises:
+        InputError: the seed is negative.
+    """
+    if seed < 0:
+        raise InputError(f"--seed is {seed}, expected at least 0")
+    return np.random.default_rng(seed)
 
 
 def fitted(array: Array, shape: tuple[int, ...]) -> Array:
