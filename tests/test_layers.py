@@ -37,13 +37,19 @@ def test_a_module_imports_only_its_own_layer_and_earlier_ones(file: Path) -> Non
                 assert other < own or parts[1] == layer(file) or (other == own == RANK["cli"]), f"imports {name}"
 
 
-def test_import_qcore_loads_neither_numba_nor_tensorflow_nor_the_runtime() -> None:
-    code = "import sys, qcore; print([m for m in ('numba', 'tensorflow', 'numpy', 'qcore.runtime') if m in sys.modules])"
+def test_import_qcore_loads_no_compiler_nor_tensorflow_nor_the_runtime() -> None:
+    code = "import sys, qcore; print([m for m in ('llvmlite', 'numba', 'tensorflow', 'numpy', 'qcore.runtime') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
 
 
-def test_running_a_model_loads_neither_numba_nor_tensorflow() -> None:
-    code = "import sys, qcore.run as r; r.main(['--json']); print([m for m in ('numba', 'tensorflow') if m in sys.modules])"
+def test_running_a_model_loads_no_compiler_nor_tensorflow() -> None:
+    code = "import sys, qcore.run as r; r.main(['--json']); print([m for m in ('llvmlite', 'numba', 'tensorflow') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip().endswith("[]")
+
+
+def test_the_commands_and_the_quantizer_start_without_a_compiler() -> None:
+    code = "import sys, qcore, qcore.cli.main; qcore.quantize_model; print([m for m in ('llvmlite', 'numba') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"

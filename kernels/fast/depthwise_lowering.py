@@ -13,9 +13,10 @@ from qcore.kernels.fast.convolution import windows, with_border
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.depthwise import PART, REGISTERS, Arguments, Depthwise, chunk_order, pack_weights
 from qcore.kernels.fast.endings import Ending, quantized_ending
+from qcore.kernels.fast.memory import aligned_bytes
 from qcore.kernels.fast.products import FLIPPED, STEP, UNCHANGED, pack_constants
 from qcore.kernels.fast.program import Call
-from qcore.kernels.fast.site import Site, aligned
+from qcore.kernels.fast.site import Site
 from qcore.kernels.fast.tiles import held, tile_calls
 from qcore.kernels.opdef import Array
 
@@ -115,7 +116,7 @@ def channel_calls(
     packed = pack_weights(weights, order, kernel)
     planes = pack_constants(ending.firsts, ending.planes, order)
     line = width * pixel
-    border = aligned(line)
+    border = aligned_bytes(line)
     border.view(image.dtype)[:] = outside
     starts = np.minimum(np.arange(0, g.height.output, rows), g.height.output - rows)
     first_rows = np.add.outer(np.arange(images) * g.height.output, starts).reshape(-1)
@@ -126,7 +127,7 @@ def channel_calls(
     columns = (g.width.output - 1) * g.width.stride + (g.width.size - 1) * g.width.dilation + 1
     room = kernel.groups * kernel.vectors * STEP * site.tier.lanes
     scratch_stride = columns * room + PART * rows * kernel.vectors * STEP * site.tier.lanes
-    scratch = aligned(site.threads * scratch_stride)
+    scratch = aligned_bytes(site.threads * scratch_stride)
     before = min(max(0, -left), columns)
     arguments = Arguments(
         input=image.ctypes.data,

@@ -18,9 +18,10 @@ from qcore.kernels.fast import copies
 from qcore.kernels.fast.bytes_out import FLIP
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.elementwise import HIGH, Arguments, Lookup, LookupArguments, Operation, Pairs, Width, block_bytes, packed_table
+from qcore.kernels.fast.memory import aligned_bytes
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.requantization import Constants, constants, packed
-from qcore.kernels.fast.site import Site, aligned
+from qcore.kernels.fast.site import Site
 from qcore.kernels.opdef import Array
 from qcore.numerics.fixed_point import DoubleRounding, SingleRounding
 from qcore.numerics.lookup_table import all_codes
@@ -239,7 +240,7 @@ def pair_calls(site: Site, pair: Pair) -> list[Call]:
     site.require(fits, f"operands of {x.shape} and {y.shape}, neither of which repeats as the other's last axes")
     flip = FLIP if output.dtype == np.int8 else 0
     zero_points = [pair.zero_points[i] + flip for i in order]
-    tables = [packed_table(site.tier, pair.tables[i]) if pair.tables else aligned(0) for i in order]
+    tables = [packed_table(site.tier, pair.tables[i]) if pair.tables else aligned_bytes(0) for i in order]
     parts = [split(pair.linear.factors[i]) if pair.linear else (0, 0) for i in order]
     calls: list[Call] = []
     if repeats:

@@ -26,8 +26,9 @@ from qcore.kernels.fast.float_sums import (
     pack_filter,
     tile_of,
 )
+from qcore.kernels.fast.memory import aligned_bytes
 from qcore.kernels.fast.program import Call
-from qcore.kernels.fast.site import Site, aligned
+from qcore.kernels.fast.site import Site
 from qcore.kernels.float_blocking import VECTOR
 from qcore.kernels.float_products import Dots, Order, Product, Reals
 from qcore.kernels.opdef import Array
@@ -148,7 +149,7 @@ def windows_in_place(site: Site, height: Window, width: Window) -> list[Rows]:
     inner = Rows(x, offsets, taps, np.flatnonzero(within))
     image, row, column = np.nonzero(~within)
     site.require(len(image) * taps.size <= BORDER * x.size + LARGEST_TABLE, "windows reach far beyond the images")
-    zeros = aligned(pixel)
+    zeros = aligned_bytes(pixel)
     own = (y[row] * line)[:, :, np.newaxis] + (across[column] * pixel)[:, np.newaxis] + (image * (rows * line)).reshape(-1, 1, 1)
     there = in_rows[row][:, :, np.newaxis] & in_columns[column][:, np.newaxis]
     own = np.where(there, own, zeros.ctypes.data - x.ctypes.data).reshape(len(image), taps.size).T
@@ -188,7 +189,7 @@ def product_calls(site: Site, rows: Rows, product: Product | None, filter: Reals
     shares = product.cut.shares
     if len(shares) == 1:
         return share_calls(site, rows, product, shares[0], filter, channels, output, finish)
-    sums = aligned(len(shares) * output.nbytes).view(np.float32).reshape(len(shares), *output.shape)
+    sums = aligned_bytes(len(shares) * output.nbytes).view(np.float32).reshape(len(shares), *output.shape)
     calls = [
         call
         for share, part in zip(shares, sums, strict=True)

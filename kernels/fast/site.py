@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.fast.cpu import Tier
+from qcore.kernels.fast.memory import aligned_bytes
 from qcore.kernels.opdef import Array, Step
-
-ALIGNMENT = 64
-SLACK = 256
-"""Bytes that may be read, and never written, before and after each tensor of the arena."""
 
 
 class NotCovered(Exception):
@@ -24,12 +21,12 @@ class Scratch:
     """Memory for what calls leave to the calls of the same operator; the next operator may have it again."""
 
     def __init__(self) -> None:
-        self._memory = aligned(0)
+        self._memory = aligned_bytes(0)
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """So many bytes, at an address that is a multiple of ALIGNMENT, with SLACK around them."""
         if size > self._memory.size:
-            self._memory = aligned(size)
+            self._memory = aligned_bytes(size)
         return self._memory[:size]
 
 
@@ -75,7 +72,7 @@ class Site:
         if self.in_arena[index]:
             return x
         self.require(self.constant[index], f"input {index} is a variable")
-        copy = aligned(x.nbytes).view(x.dtype).reshape(x.shape)
+        copy = aligned_bytes(x.nbytes).view(x.dtype).reshape(x.shape)
         copy[...] = x
         return copy
 
@@ -87,10 +84,3 @@ class Site:
         """
         if not condition:
             raise NotCovered(otherwise)
-
-
-def aligned(size: int, fill: int = 0) -> NDArray[np.uint8]:
-    """Bytes at an address that is a multiple of ALIGNMENT, with SLACK before and after."""
-    memory = np.full(size + ALIGNMENT + 2 * SLACK, fill, np.uint8)
-    start = SLACK + -(memory.ctypes.data + SLACK) % ALIGNMENT
-    return memory[start : start + size]

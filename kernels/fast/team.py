@@ -23,7 +23,7 @@ from qcore.kernels.fast.calls import NATIVE, run_call
 from qcore.kernels.fast.compiler import compiler
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.ir import I64, POINTER, Code, Value
-from qcore.kernels.fast.site import aligned
+from qcore.kernels.fast.memory import aligned_bytes
 
 WATCH = 20_000
 """How often an idle thread looks for the next program before it sleeps: for about a millisecond."""
@@ -178,7 +178,7 @@ class Team:
         self._begin, self._lead, self._watch = (NATIVE(addresses[part]) for part in parts)
         self._threads = threads
         self._busy = threading.Lock()
-        self._memory = aligned((threads + 4) * LINE)
+        self._memory = aligned_bytes((threads + 4) * LINE)
         self._words = self._memory.view(np.int64)
         self._words[AT.yields // 8] = _sched_yield()
         self._arguments = np.array(Arguments(self._memory.ctypes.data, 0), np.int64)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.endings import Ending
+from qcore.kernels.fast.memory import SLACK
 from qcore.kernels.fast.products import FLIPPED, STEP, UNCHANGED, Arguments, Product, block_order, pack_constants, pack_weights
 from qcore.kernels.fast.program import Call
-from qcore.kernels.fast.site import SLACK, Site
+from qcore.kernels.fast.site import Site
 from qcore.kernels.opdef import Array
 
 TILES = {"avx512": {4: (4, 5, 6, 3, 2, 1), 2: (14, 10, 7, 4, 2, 1), 1: (16, 8, 4, 2, 1)}}

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
-from typing import get_args
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Arithmetic, Array, OpDef
 from qcore.model import Model
 from qcore.numerics.metrics import ErrorSums
-from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings, require_arithmetic
 from qcore.runtime.real_values import to_elements
 
 
@@ -67,8 +66,7 @@ def compare(
     are the cumulative ones, averaged over samples; else it gives both operators the quantized model's inputs, whose error then is no part
     of them.
     """
-    if arithmetic not in get_args(Arithmetic):
-        raise InputError(f"compare: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
+    require_arithmetic("compare", arithmetic)
     settings = Settings(arithmetic, True, memory_limit, loop_limit, custom_ops or {})
     models = read_model(float_model), read_model(quantized_model)
     pair = SideBySide(*models, signature, nan, settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from qcore.calibration.samples import Feeder, NanPolicy, Samples, iterate
 from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Arithmetic, OpDef
 from qcore.model import Model
-from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Settings, require_arithmetic
 from qcore.runtime.real_values import to_real
 from qcore.runtime.session import Session
 
@@ -88,8 +88,7 @@ def evaluate(
         InputError: an argument is wrong, there is no sample, one does not fit, or there are more or fewer labels than samples.
         QCoreError: the model is wrong, cannot run on a sample, which the message names, or is no classifier.
     """
-    if arithmetic not in get_args(Arithmetic):
-        raise InputError(f"evaluate: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
+    require_arithmetic("evaluate", arithmetic)
     expected = None if labels is None else read_labels(labels)
     checked = read_model(model)
     feeder = Feeder(checked, signature, nan)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import islice
-from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
@@ -21,7 +20,7 @@ from qcore.calibration.statistics import Statistics, is_calibrated
 from qcore.errors import InputError, QCoreError
 from qcore.kernels.opdef import Arithmetic, Array, OpDef
 from qcore.model import Model
-from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Plan, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Plan, Settings, require_arithmetic
 from qcore.runtime.session import Session
 from qcore.schema import load
 from qcore.schema.check import check
@@ -92,8 +91,7 @@ def calibrate(
     Source: tflite/tools/optimize/calibration/calibrator.cc; there variables live on from sample to sample.
     """
     check_method(method, percentile)
-    if arithmetic not in get_args(Arithmetic):
-        raise InputError(f"calibrate: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
+    require_arithmetic("calibrate", arithmetic)
     if isinstance(first_sample, bool) or not isinstance(first_sample, int) or not 0 <= first_sample < 1 << 62:
         raise InputError(f"calibrate: first_sample is {first_sample!r}, expected a number of at least 0")
     settings = Settings(arithmetic, memory_limit=memory_limit, loop_limit=loop_limit, custom_ops=custom_ops or {}, engine="fast")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.fast.bin_counts import count_bins
-
 BINS = 4096
 HALF = BINS // 2
 SMALLEST_EXPONENT = -100
@@ -51,6 +49,9 @@ class Histogram:
             values: float32[n], finite.
             reach: their greatest magnitude.
         """
+        # Here, so that what does not calibrate starts without LLVM.
+        from qcore.kernels.fast.bin_counts import count_bins
+
         if reach:
             self.widen(max(self.exponent, math.frexp(reach)[1]))
         # A float32 product of a tiny value and a small factor would vanish, and with it the sign that tells bins HALF - 1 and HALF apart.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcore.errors import InputError, InternalError, ModelError
+from qcore.kernels.fast.memory import aligned_bytes
 from qcore.kernels.opdef import Array, Session, Shape
 from qcore.model import OPTIONAL, Subgraph, Tensor
 from qcore.numerics.dtypes import element_type
-from qcore.runtime.memory import ALIGNMENT, SLACK
 from qcore.runtime.plan import Plan, PlannedOperator, Planner, Settings, run_step
 
 if TYPE_CHECKING:
@@ -99,15 +99,14 @@ class Executor:
             return
         plan = self.planner.plan(self.input_shapes)
         try:
-            arena = np.zeros(plan.arena_size + ALIGNMENT + 2 * SLACK, np.uint8)
+            arena = aligned_bytes(plan.arena_size)
         except MemoryError:
             raise ModelError(f"the graph needs {plan.arena_size} bytes for its tensors, more than there is") from None
-        start = SLACK + -(arena.ctypes.data + SLACK) % ALIGNMENT
         self.values = dict(plan.constants)
         for index, offset in plan.offsets.items():
             storage, shape = self.storage(index), plan.shapes[index]
             count = int(np.prod(shape, dtype=np.int64))
-            memory = arena[start + offset : start + offset + count * storage.itemsize]
+            memory = arena[offset : offset + count * storage.itemsize]
             self.values[index] = memory.view(storage).reshape(shape)
         for index in self.graph.inputs:
             if index not in self.values and self.graph.tensors[index].dtype == "string":

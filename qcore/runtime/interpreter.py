@@ -13,7 +13,7 @@ from qcore.errors import InputError, UnsupportedError
 from qcore.kernels.opdef import Arithmetic, Array, OpDef
 from qcore.model import Model
 from qcore.runtime.details import tensor_details
-from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Engine, Settings
+from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Engine, Settings, require_arithmetic
 from qcore.runtime.real_values import to_elements, to_real
 from qcore.runtime.session import Session
 from qcore.runtime.signature import SignatureRunner
@@ -86,8 +86,7 @@ class Interpreter:
         if num_threads is not None and (isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1):
             raise InputError(f"Interpreter: num_threads is {num_threads!r}, expected an integer of at least 1")
         arithmetic = arithmetic or resolver_arithmetic(experimental_op_resolver_type)
-        if arithmetic not in get_args(Arithmetic):
-            raise InputError(f"Interpreter: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
+        require_arithmetic("Interpreter", arithmetic)
         if engine not in get_args(Engine):
             raise UnsupportedError(f"Interpreter: engine is {engine!r}, qcore has {', '.join(get_args(Engine))}")
         source = model_path if model_path is not None else model_content

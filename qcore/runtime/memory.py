@@ -6,9 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ALIGNMENT = 64
-SLACK = 256
-"""Bytes before and after the arena that native kernels may read, and never write."""
+from qcore.kernels.fast.memory import ALIGNMENT
 
 
 @dataclass(frozen=True)

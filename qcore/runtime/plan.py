@@ -11,11 +11,11 @@ import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
-from qcore.errors import InternalError, ModelError, QCoreError, UnsupportedError
+from qcore.errors import InputError, InternalError, ModelError, QCoreError, UnsupportedError
 from qcore.kernels.common import INT32_MAX, MAX_RANK
 from qcore.kernels.opdef import Arithmetic, Array, Blocks, Node, OpDef, Operand, Session, Shape, Step, ValueNeeded
 from qcore.kernels.registry import look_up
@@ -29,6 +29,16 @@ DEFAULT_MEMORY_LIMIT = 2**30
 DEFAULT_LOOP_LIMIT = 10_000
 SCRATCH_PER_ELEMENT = 16
 """Bytes of temporaries that a kernel is taken to need per element of its largest tensor, where its step does not say."""
+
+
+def require_arithmetic(where: str, arithmetic: object) -> None:
+    """Refuse what is no arithmetic; where: for the message.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if arithmetic not in get_args(Arithmetic):
+        raise InputError(f"{where}: arithmetic is {arithmetic!r}, expected one of {', '.join(get_args(Arithmetic))}")
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,11 @@ def tensor_of(model: Model, operator: Operator, slot: int) -> Tensor:
     """An input of an operator."""
     assert operator.inputs[slot] != OPTIONAL
     return model.subgraphs[0].tensors[operator.inputs[slot]]
+
+
+def run_time_filter() -> Model:
+    """A convolution whose filter is an input."""
+    b = Builder()
+    x, filter, y = b.input("x", (1, 4, 4, 1)), b.input("filter", (1, 1, 1, 1)), b.tensor("y", (1, 4, 4, 1))
+    b.op("CONV_2D", [x, filter, b.constant("bias", [1.0])], y, stride_w=1, stride_h=1)
+    return b.model(y)

@@ -12,7 +12,7 @@ from qcore.errors import QuantizationError
 from qcore.model import Model, Quantization
 from qcore.quantizer import Rule
 from qcore.schema.check import check
-from tests.quantizer.builder import Builder, find, names, tensor_of
+from tests.quantizer.builder import Builder, find, names, run_time_filter, tensor_of
 from tests.quantizer.ranges import int8
 
 
@@ -34,13 +34,6 @@ def run_time_bias() -> Model:
     b = Builder()
     x, bias, y = b.input("x", (1, 4)), b.input("bias", (3,)), b.tensor("y", (1, 3))
     b.op("FULLY_CONNECTED", [x, b.constant("w", np.ones((3, 4))), bias], y)
-    return b.model(y)
-
-
-def run_time_filter() -> Model:
-    b = Builder()
-    x, filter, y = b.input("x", (1, 4, 4, 1)), b.input("filter", (1, 1, 1, 1)), b.tensor("y", (1, 4, 4, 1))
-    b.op("CONV_2D", [x, filter, b.constant("bias", [1.0])], y, stride_w=1, stride_h=1)
     return b.model(y)
 
 

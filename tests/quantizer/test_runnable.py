@@ -16,7 +16,7 @@ from qcore.quantizer import quantize_model
 from qcore.quantizer.graph import params_of
 from qcore.schema.check import check
 from tests.conformance.harness import run_qcore
-from tests.quantizer.builder import Builder, find, names, tensor_of
+from tests.quantizer.builder import Builder, find, names, run_time_filter, tensor_of
 
 LEAST = float(np.finfo(np.float32).min)
 
@@ -71,13 +71,6 @@ def padv2(value: float = -0.5) -> Model:
     b = Builder()
     x, y = b.input("x", (2,)), b.tensor("y", (4,))
     b.op("PADV2", [x, b.constant("pads", [[1, 1]], "int32"), b.constant("value", np.float32(value))], y)
-    return b.model(y)
-
-
-def run_time_filter() -> Model:
-    b = Builder()
-    x, filter, y = b.input("x", (1, 4, 4, 1)), b.input("filter", (1, 1, 1, 1)), b.tensor("y", (1, 4, 4, 1))
-    b.op("CONV_2D", [x, filter, b.constant("bias", [1.0])], y, stride_w=1, stride_h=1)
     return b.model(y)
 
 
