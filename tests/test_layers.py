@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,16 @@ def test_the_commands_and_the_quantizer_start_without_a_compiler() -> None:
     code = "import sys, qcore, qcore.cli.main; qcore.quantize_model; print([m for m in ('llvmlite', 'numba') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
+
+
+def test_every_package_is_installed() -> None:
+    """An installed qcore has no checkout beside it: what pyproject.toml does not list is missing there."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    tops = {"qcore": ROOT / "qcore", "qcore.kernels": ROOT / "kernels", "qcore.schema": ROOT / "schema"}
+    found = {
+        ".".join((name, *init.parent.relative_to(top).parts))
+        for name, top in tops.items()
+        for init in top.rglob("__init__.py")
+        if name != "qcore" or init.parent.relative_to(top).parts[:1] not in (("kernels",), ("schema",))
+    }
+    assert sorted(listed) == sorted(found)
