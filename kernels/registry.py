@@ -1,283 +1,136 @@
-"""The table of operators: the planner, the registry-wide tests, the benchmarks and the operator table in the docs all read it."""
+"""The table of operators: the planner, the registry-wide tests, the benchmarks and the operator table in the docs all read it.
+
+A row is an ``OpDef`` named like the operator. The modules that rows are in are imported when these are asked for: a model has few of them.
+"""
 
 from __future__ import annotations
 
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-from qcore.kernels import (
-    activation,
-    addition,
-    arg,
-    arithmetic,
-    batch_matmul,
-    cast,
-    comparison,
-    concatenation,
-    control_flow,
-    conv,
-    conv3d,
-    conversion,
-    densify,
-    depthwise,
-    detection,
-    division,
-    fourier,
-    fully_connected,
-    gather,
-    hashtable,
-    hashtable_lookup,
-    logical,
-    lookup,
-    lsh_projection,
-    lstm,
-    matrix,
-    mean,
-    mediapipe,
-    multiplication,
-    normalization,
-    one_hot,
-    pad,
-    pool,
-    random_bits,
-    random_numbers,
-    rectifier,
-    reduce,
-    reduce_window,
-    reshape,
-    resize,
-    reverse,
-    rnn,
-    scan,
-    segment,
-    select,
-    shape,
-    skip_gram,
-    softmax,
-    space,
-    sparse_lookup,
-    split,
-    stablehlo_elementwise,
-    stablehlo_gather,
-    stablehlo_pad,
-    svdf,
-    tile,
-    transpose,
-    transpose_conv,
-    unary,
-    unique,
-    variables,
-)
-from qcore.kernels import complex as complex_
-from qcore.kernels import slice as slice_
 from qcore.kernels.opdef import OpDef
 from qcore.model import OperatorCode
 
-_ROWS = (
+ROWS = {
     # pooling
-    pool.AVERAGE_POOL_2D,
-    pool.MAX_POOL_2D,
-    pool.L2_POOL_2D,
+    "pool": "AVERAGE_POOL_2D MAX_POOL_2D L2_POOL_2D",
     # convolutions
-    conv.CONV_2D,
-    depthwise.DEPTHWISE_CONV_2D,
-    transpose_conv.TRANSPOSE_CONV,
-    conv3d.CONV_3D,
-    conv3d.CONV_3D_TRANSPOSE,
+    "conv": "CONV_2D",
+    "depthwise": "DEPTHWISE_CONV_2D",
+    "transpose_conv": "TRANSPOSE_CONV",
+    "conv3d": "CONV_3D CONV_3D_TRANSPOSE",
     # conversion of types
-    conversion.QUANTIZE,
-    conversion.DEQUANTIZE,
-    conversion.FAKE_QUANT,
-    cast.CAST,
-    cast.BITCAST,
+    "conversion": "QUANTIZE DEQUANTIZE FAKE_QUANT",
+    "cast": "CAST BITCAST",
     # activations
-    activation.ELU,
-    activation.GELU,
-    activation.HARD_SWISH,
-    activation.LOGISTIC,
-    activation.TANH,
-    rectifier.RELU,
-    rectifier.RELU6,
-    rectifier.RELU_N1_TO_1,
-    rectifier.RELU_0_TO_1,
-    rectifier.LEAKY_RELU,
-    rectifier.PRELU,
+    "activation": "ELU GELU HARD_SWISH LOGISTIC TANH",
+    "rectifier": "RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU PRELU",
     # normalizations
-    softmax.SOFTMAX,
-    softmax.LOG_SOFTMAX,
-    normalization.L2_NORMALIZATION,
-    normalization.LOCAL_RESPONSE_NORMALIZATION,
+    "softmax": "SOFTMAX LOG_SOFTMAX",
+    "normalization": "L2_NORMALIZATION LOCAL_RESPONSE_NORMALIZATION",
     # arithmetic
-    addition.ADD,
-    addition.SUB,
-    addition.SQUARED_DIFFERENCE,
-    addition.ADD_N,
-    multiplication.MUL,
-    division.DIV,
-    division.FLOOR_DIV,
-    division.FLOOR_MOD,
-    arithmetic.MAXIMUM,
-    arithmetic.MINIMUM,
-    arithmetic.POW,
-    arithmetic.ATAN2,
+    "addition": "ADD SUB SQUARED_DIFFERENCE ADD_N",
+    "multiplication": "MUL",
+    "division": "DIV FLOOR_DIV FLOOR_MOD",
+    "arithmetic": "MAXIMUM MINIMUM POW ATAN2",
     # functions of one number
-    unary.ABS,
-    unary.NEG,
-    unary.EXP,
-    unary.LOG,
-    unary.SQRT,
-    unary.RSQRT,
-    unary.SQUARE,
-    unary.SIN,
-    unary.COS,
-    unary.FLOOR,
-    unary.CEIL,
-    unary.ROUND,
-    unary.SIGN,
-    unary.ZEROS_LIKE,
+    "unary": "ABS NEG EXP LOG SQRT RSQRT SQUARE SIN COS FLOOR CEIL ROUND SIGN ZEROS_LIKE",
     # comparisons, logic and bits
-    comparison.EQUAL,
-    comparison.NOT_EQUAL,
-    comparison.LESS,
-    comparison.LESS_EQUAL,
-    comparison.GREATER,
-    comparison.GREATER_EQUAL,
-    logical.LOGICAL_AND,
-    logical.LOGICAL_OR,
-    logical.LOGICAL_NOT,
-    logical.BITWISE_XOR,
-    logical.RIGHT_SHIFT,
+    "comparison": "EQUAL NOT_EQUAL LESS LESS_EQUAL GREATER GREATER_EQUAL",
+    "logical": "LOGICAL_AND LOGICAL_OR LOGICAL_NOT BITWISE_XOR RIGHT_SHIFT",
     # selection
-    select.SELECT,
-    select.SELECT_V2,
-    select.WHERE,
+    "select": "SELECT SELECT_V2 WHERE",
     # dense products
-    fully_connected.FULLY_CONNECTED,
-    batch_matmul.BATCH_MATMUL,
-    lookup.EMBEDDING_LOOKUP,
-    sparse_lookup.EMBEDDING_LOOKUP_SPARSE,
+    "fully_connected": "FULLY_CONNECTED",
+    "batch_matmul": "BATCH_MATMUL",
+    "lookup": "EMBEDDING_LOOKUP",
+    "sparse_lookup": "EMBEDDING_LOOKUP_SPARSE",
     # reductions
-    reduce.REDUCE_MAX,
-    reduce.REDUCE_MIN,
-    reduce.REDUCE_PROD,
-    reduce.REDUCE_ANY,
-    reduce.REDUCE_ALL,
-    mean.MEAN,
-    mean.SUM,
-    segment.SEGMENT_SUM,
-    segment.UNSORTED_SEGMENT_SUM,
-    segment.UNSORTED_SEGMENT_PROD,
-    segment.UNSORTED_SEGMENT_MAX,
-    segment.UNSORTED_SEGMENT_MIN,
+    "reduce": "REDUCE_MAX REDUCE_MIN REDUCE_PROD REDUCE_ANY REDUCE_ALL",
+    "mean": "MEAN SUM",
+    "segment": "SEGMENT_SUM UNSORTED_SEGMENT_SUM UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN",
     # positions of extremes
-    arg.ARG_MAX,
-    arg.ARG_MIN,
-    arg.TOPK_V2,
+    "arg": "ARG_MAX ARG_MIN TOPK_V2",
     # data movement and shapes
-    concatenation.CONCATENATION,
-    concatenation.PACK,
-    split.SPLIT,
-    split.SPLIT_V,
-    split.UNPACK,
-    reshape.RESHAPE,
-    reshape.SQUEEZE,
-    reshape.EXPAND_DIMS,
-    transpose.TRANSPOSE,
-    pad.PAD,
-    pad.PADV2,
-    pad.MIRROR_PAD,
-    slice_.SLICE,
-    slice_.STRIDED_SLICE,
-    gather.GATHER,
-    gather.GATHER_ND,
-    gather.SCATTER_ND,
-    tile.TILE,
-    tile.BROADCAST_TO,
-    tile.BROADCAST_ARGS,
-    tile.FILL,
-    tile.RANGE,
-    shape.SHAPE,
-    shape.RANK,
-    space.SPACE_TO_DEPTH,
-    space.DEPTH_TO_SPACE,
-    space.SPACE_TO_BATCH_ND,
-    space.BATCH_TO_SPACE_ND,
-    matrix.MATRIX_DIAG,
-    matrix.MATRIX_SET_DIAG,
-    matrix.SPARSE_TO_DENSE,
-    densify.DENSIFY,
-    matrix.DYNAMIC_UPDATE_SLICE,
-    matrix.DILATE,
+    "concatenation": "CONCATENATION PACK",
+    "split": "SPLIT SPLIT_V UNPACK",
+    "reshape": "RESHAPE SQUEEZE EXPAND_DIMS",
+    "transpose": "TRANSPOSE",
+    "pad": "PAD PADV2 MIRROR_PAD",
+    "slice": "SLICE STRIDED_SLICE",
+    "gather": "GATHER GATHER_ND SCATTER_ND",
+    "tile": "TILE BROADCAST_TO BROADCAST_ARGS FILL RANGE",
+    "shape": "SHAPE RANK",
+    "space": "SPACE_TO_DEPTH DEPTH_TO_SPACE SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND",
+    "matrix": "MATRIX_DIAG MATRIX_SET_DIAG SPARSE_TO_DENSE DYNAMIC_UPDATE_SLICE DILATE",
+    "densify": "DENSIFY",
     # resizing
-    resize.RESIZE_BILINEAR,
-    resize.RESIZE_NEAREST_NEIGHBOR,
+    "resize": "RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR",
     # running sums
-    scan.CUMSUM,
+    "scan": "CUMSUM",
     # complex numbers
-    complex_.REAL,
-    complex_.IMAG,
-    complex_.COMPLEX_ABS,
-    fourier.RFFT2D,
+    "complex": "REAL IMAG COMPLEX_ABS",
+    "fourier": "RFFT2D",
     # indices
-    one_hot.ONE_HOT,
-    unique.UNIQUE,
-    unique.BUCKETIZE,
+    "one_hot": "ONE_HOT",
+    "unique": "UNIQUE BUCKETIZE",
     # tables
-    hashtable.HASHTABLE,
-    hashtable.HASHTABLE_IMPORT,
-    hashtable.HASHTABLE_FIND,
-    hashtable.HASHTABLE_SIZE,
-    hashtable_lookup.HASHTABLE_LOOKUP,
-    lsh_projection.LSH_PROJECTION,
+    "hashtable": "HASHTABLE HASHTABLE_IMPORT HASHTABLE_FIND HASHTABLE_SIZE",
+    "hashtable_lookup": "HASHTABLE_LOOKUP",
+    "lsh_projection": "LSH_PROJECTION",
     # text
-    skip_gram.SKIP_GRAM,
+    "skip_gram": "SKIP_GRAM",
     # detection
-    detection.NON_MAX_SUPPRESSION_V4,
-    detection.NON_MAX_SUPPRESSION_V5,
+    "detection": "NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5",
     # reversal
-    reverse.REVERSE_V2,
-    reverse.REVERSE_SEQUENCE,
+    "reverse": "REVERSE_V2 REVERSE_SEQUENCE",
     # recurrent operators
-    lstm.LSTM,
-    lstm.UNIDIRECTIONAL_SEQUENCE_LSTM,
-    lstm.BIDIRECTIONAL_SEQUENCE_LSTM,
-    rnn.RNN,
-    rnn.UNIDIRECTIONAL_SEQUENCE_RNN,
-    rnn.BIDIRECTIONAL_SEQUENCE_RNN,
-    svdf.SVDF,
+    "lstm": "LSTM UNIDIRECTIONAL_SEQUENCE_LSTM BIDIRECTIONAL_SEQUENCE_LSTM",
+    "rnn": "RNN UNIDIRECTIONAL_SEQUENCE_RNN BIDIRECTIONAL_SEQUENCE_RNN",
+    "svdf": "SVDF",
     # control flow and variables
-    control_flow.IF,
-    control_flow.WHILE,
-    control_flow.CALL_ONCE,
-    control_flow.STABLEHLO_CASE,
-    control_flow.STABLEHLO_COMPOSITE,
-    variables.VAR_HANDLE,
-    variables.ASSIGN_VARIABLE,
-    variables.READ_VARIABLE,
+    "control_flow": "IF WHILE CALL_ONCE STABLEHLO_CASE STABLEHLO_COMPOSITE",
+    "variables": "VAR_HANDLE ASSIGN_VARIABLE READ_VARIABLE",
     # random numbers
-    random_numbers.RANDOM_UNIFORM,
-    random_numbers.RANDOM_STANDARD_NORMAL,
-    random_numbers.MULTINOMIAL,
-    random_bits.STABLEHLO_RNG_BIT_GENERATOR,
+    "random_numbers": "RANDOM_UNIFORM RANDOM_STANDARD_NORMAL MULTINOMIAL",
+    "random_bits": "STABLEHLO_RNG_BIT_GENERATOR",
     # StableHLO
-    stablehlo_elementwise.STABLEHLO_ADD,
-    stablehlo_elementwise.STABLEHLO_MULTIPLY,
-    stablehlo_elementwise.STABLEHLO_MAXIMUM,
-    stablehlo_elementwise.STABLEHLO_MINIMUM,
-    stablehlo_elementwise.STABLEHLO_AND,
-    stablehlo_elementwise.STABLEHLO_SHIFT_LEFT,
-    stablehlo_pad.STABLEHLO_PAD,
-    stablehlo_gather.STABLEHLO_GATHER,
-    stablehlo_gather.STABLEHLO_SCATTER,
-    reduce_window.STABLEHLO_REDUCE_WINDOW,
-    reduce_window.REDUCE_WINDOW,
-)
+    "stablehlo_elementwise": "STABLEHLO_ADD STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_MINIMUM STABLEHLO_AND STABLEHLO_SHIFT_LEFT",
+    "stablehlo_pad": "STABLEHLO_PAD",
+    "stablehlo_gather": "STABLEHLO_GATHER STABLEHLO_SCATTER",
+    "reduce_window": "STABLEHLO_REDUCE_WINDOW REDUCE_WINDOW",
+}
+"""Rows by module."""
 
-_CUSTOM_ROWS = (detection.DETECTION_POST_PROCESS, mediapipe.CONVOLUTION_2D_TRANSPOSE_BIAS)
+_CUSTOM = {
+    "TFLite_Detection_PostProcess": ("detection", "DETECTION_POST_PROCESS"),
+    "Convolution2DTransposeBias": ("mediapipe", "CONVOLUTION_2D_TRANSPOSE_BIAS"),
+}
+"""Module and row by custom code."""
 
-OPERATORS = MappingProxyType({row.name: row for row in _ROWS})
+
+class Table(Mapping[str, OpDef]):
+    """Operators by name; homes: the module and the row of each."""
+
+    def __init__(self, homes: Mapping[str, tuple[str, str]]):
+        self._homes = homes
+
+    def __getitem__(self, name: str) -> OpDef:
+        module, row = self._homes[name]
+        definition: OpDef = getattr(import_module(f"qcore.kernels.{module}"), row)
+        return definition
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
+
+OPERATORS = Table({row: (module, row) for module, rows in ROWS.items() for row in rows.split()})
 """Every builtin operator that qcore runs, by its schema name."""
 
-CUSTOM_OPERATORS = MappingProxyType({row.name: row for row in _CUSTOM_ROWS})
+CUSTOM_OPERATORS = Table(_CUSTOM)
 """Every custom operator that qcore runs, by its custom code."""
 
 

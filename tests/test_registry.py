@@ -6,7 +6,7 @@ import pytest
 
 from qcore.cli.operators import markdown
 from qcore.kernels.opdef import OpDef
-from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS, look_up
+from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS, ROWS, look_up
 from qcore.model import OperatorCode
 from qcore.numerics.dtypes import ELEMENT_TYPES
 from qcore.schema import default_options
@@ -31,11 +31,13 @@ def test_a_row_is_sound(definition: OpDef) -> None:
     assert 0 <= definition.outputs[0] <= definition.outputs[1]
 
 
-def test_no_name_stands_twice() -> None:
-    from qcore.kernels import registry
+def test_a_row_has_the_name_that_it_is_found_by() -> None:
+    for table in (OPERATORS, CUSTOM_OPERATORS):
+        assert [definition.name for definition in table.values()] == list(table)
 
-    assert len(registry._ROWS) == len(OPERATORS)
-    assert len(registry._CUSTOM_ROWS) == len(CUSTOM_OPERATORS)
+
+def test_no_name_stands_twice() -> None:
+    assert sum(len(rows.split()) for rows in ROWS.values()) == len(OPERATORS)
 
 
 def test_builtin_names_and_custom_codes_are_kept_apart() -> None:

@@ -52,7 +52,7 @@ class Range:
         return cls(zero_point, low, high, flip)
 
 
-def to_bytes(code: Code, tier: Tier, rows: list[list[Value]], output: Range) -> list[Value]:
+def to_bytes(code: Code, tier: Tier, rows: list[list[Value]], output: Range, lower_halves: bool = False) -> list[Value]:
     """Each row's vectors of 32-bit lanes, in ``channel_order``, as one vector of bytes in order.
 
     Args:
@@ -60,6 +60,7 @@ def to_bytes(code: Code, tier: Tier, rows: list[list[Value]], output: Range) -> 
         tier: of the instructions.
         rows: all of one number of vectors.
         output: zero point and clamp.
+        lower_halves: these of the lanes hold codes, zero point and all; only with AVX-512.
     """
     if tier.name != "avx512":
         return [_narrowed(code, code.joined(row), output) for row in rows]
@@ -69,7 +70,7 @@ def to_bytes(code: Code, tier: Tier, rows: list[list[Value]], output: Range) -> 
     for start in range(0, len(rows), at_a_time):
         part = rows[start : start + at_a_time]
         flat = [lanes for row in part for lanes in row]
-        whole = _packed(code, (flat + [flat[0]] * GROUP)[:GROUP], output)
+        whole = _packed(code, (flat + [flat[0]] * GROUP)[:GROUP], output, lower_halves)
         dwords = code.builder.bitcast(whole, vector(I32, 16))
         for row in range(len(part)):
             # In each part of 128 bits, four bytes of each vector.
@@ -88,12 +89,18 @@ def in_order(code: Code, tier: Tier, packed: Value, vectors: int = GROUP) -> Val
     return code.builder.bitcast(code.shuffle(fours, fours, first_of_four.reshape(-1).tolist()), packed.type)
 
 
-def _packed(code: Code, four: list[Value], output: Range) -> Value:
+def _packed(code: Code, four: list[Value], output: Range, lower_halves: bool) -> Value:
     """Four vectors of 16 lanes as 64 bytes, packed within parts of 128 bits."""
     words, bytes_ = vector(I16, 32), vector(I8, 64)
-    pairs = [code.call("llvm.x86.avx512.packssdw.512", words, four[i : i + 2]) for i in (0, 2)]
-    shifted = [code.call("llvm.sadd.sat.v32i16", words, [pair, output.zero_point]) for pair in pairs]
-    codes = code.call("llvm.x86.avx512.packuswb.512", bytes_, shifted)
+    if lower_halves:
+        # Four lanes of one vector, then four of the other, from each part.
+        lanes = [n for part in range(0, 32, 8) for start in (part, 32 + part) for n in range(start, start + 8, 2)]
+        halves = [code.builder.bitcast(lane, words) for lane in four]
+        sums = [code.shuffle(halves[i], halves[i + 1], lanes) for i in (0, 2)]
+    else:
+        pairs = [code.call("llvm.x86.avx512.packssdw.512", words, four[i : i + 2]) for i in (0, 2)]
+        sums = [code.call("llvm.sadd.sat.v32i16", words, [pair, output.zero_point]) for pair in pairs]
+    codes = code.call("llvm.x86.avx512.packuswb.512", bytes_, sums)
     clamped = code.elementwise("umin", code.elementwise("umax", codes, output.low), output.high)
     return code.builder.xor(clamped, output.flip)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from qcore.kernels.fast.bytes_out import GROUP
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.depthwise import VECTORS, interleaved
+from qcore.kernels.fast.depthwise import interleaved
 from qcore.kernels.fast.ir import I8, I32, I64, Code, Value, number, vector
 from qcore.kernels.fast.products import STEP, Dot
 
@@ -19,7 +20,7 @@ class Arguments(NamedTuple):
     weights: address of int8[blocks, steps, vectors, lanes, 4] to write.
     lanes: address of int32[vectors * lanes], the place among a block's lanes of each of its columns.
     constants: address of the first block's first values; constants_step: bytes from one vector's to the next. They become
-        ``times * (sum of the column + plus)``.
+        ``times * (sum of the column + plus) + start``.
     """
 
     input: int
@@ -33,6 +34,7 @@ class Arguments(NamedTuple):
     constants_step: int
     times: int
     plus: int
+    start: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Columns:
     """A kernel.
 
     swapped: columns lie one after another.
-    vectors: of a block; VECTORS, or fewer where channels are in order in them.
+    vectors: of a block; GROUP, or fewer where channels are in order in them.
     """
 
     swapped: bool
@@ -75,7 +77,7 @@ class _Writer:
     def interleave_rows(self, block: Value) -> None:
         """Four rows at a time; those beyond the depth are zeros, columns beyond the last may be any."""
         code, b = self.code, self.code.builder
-        kind = vector(I8, VECTORS * self.tier.lanes)
+        kind = vector(I8, GROUP * self.tier.lanes)
         first, to = code.at(code.pointer("input"), code.multiply(block, self.width)), self.weights(block)
         with code.loop(0, code["steps"]) as step:
             rows = []
@@ -111,7 +113,7 @@ class _Writer:
             for v, total in enumerate(totals):
                 place = code.add(code.multiply(step, self.step_bytes), v * STEP * lanes)
                 total.set(dot.add(total.get(), ones, dot.weights(code.load(vector(I8, STEP * lanes), weights, place))))
-        times, plus = (code.splat(b.trunc(code[name], I32), lanes) for name in ("times", "plus"))
+        times, plus, start = (code.splat(b.trunc(code[name], I32), lanes) for name in ("times", "plus", "start"))
         for v, total in enumerate(totals):
             place = code.multiply(code.add(code.multiply(block, self.vectors), v), code["constants_step"])
-            code.store(b.mul(b.add(total.get(), plus), times), code.pointer("constants"), place)
+            code.store(b.add(b.mul(b.add(total.get(), plus), times), start), code.pointer("constants"), place)

@@ -1,31 +1,30 @@
 """From instructions to functions that can be called, kept on disk from one process to the next.
 
-An entry of the cache is an object file, named by a digest of everything that it follows from: what was asked for, all of this package's
-sources, LLVM's version, the processor and its features. It begins with a digest of itself, so that a damaged one is made anew; it is
-written beside its place and moved there, so that processes that make the same one at a time do not disturb each other.
-
-The folder is QCORE_CACHE, or ``qcore`` in the user's cache folder; QCORE_CACHE=off keeps nothing.
+An entry of the cache is named by a digest of everything that it follows from: what was asked for, all of this package's sources, LLVM's
+version, the processor and its features. It holds an image (see ``image``), or an object file where there is none.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import threading
-from collections.abc import Callable, Iterable
-from functools import cache
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import llvmlite
-import llvmlite.binding as llvm
 
 from qcore import kernels, numerics
+from qcore.kernels.fast.cache import digest, stored
 from qcore.kernels.fast.cpu import Tier, target_features
+from qcore.kernels.fast.host import host
+from qcore.kernels.fast.image import MAGIC, NotFlat, can_load, flattened, loaded
 from qcore.kernels.fast.ir import Code
 
-_DIGEST = 32
+if TYPE_CHECKING:
+    from qcore.kernels.fast.backend import Backend
 
 
 class Kernel(Protocol):
@@ -39,17 +38,20 @@ class Compiler:
     """Makes kernels callable; one for each tier is enough, ``compiler`` gives it. Code lives as long as the process."""
 
     def __init__(self, tier: Tier):
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
         self.tier = tier
-        target = llvm.Target.from_default_triple()
-        cpu = "" if tier.name == "generic" else llvm.get_host_cpu_name()
-        features = target_features(tier)
-        self._machine = target.create_target_machine(cpu=cpu, features=features, opt=3, jit=True)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._machine)
-        self._identity = repr((sources_digest(), llvmlite.__version__, llvm.llvm_version_info, tier, cpu, features))
+        self._cpu = "" if tier.name == "generic" else host().name
+        self._features = target_features(tier)
+        versions = llvmlite.__version__, host().llvm, host().triple
+        self._identity = repr((sources_digest(), versions, tier, self._cpu, self._features, can_load()))
         self._addresses: dict[Kernel, int] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def _backend(self) -> Backend:
+        """LLVM, loaded when it is needed."""
+        from qcore.kernels.fast.backend import Backend
+
+        return Backend(self._cpu, self._features)
 
     def addresses(self, kernels: Iterable[Kernel]) -> dict[Kernel, int]:
         """The function of each kernel, compiled or fetched from the cache."""
@@ -59,28 +61,28 @@ class Compiler:
         return {kernel: self._addresses[kernel] for kernel in wanted}
 
     def _add(self, wanted: Iterable[Kernel]) -> None:
-        missing = {kernel: self._name(kernel) for kernel in wanted if kernel not in self._addresses}
-        for kernel, name in missing.items():
-            content = stored(name, lambda k=kernel, n=name: self._compile(k.emit(n, self.tier)))  # type: ignore[misc]
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(content))
-        if missing:
-            self._engine.finalize_object()
-        for kernel, name in missing.items():
-            self._addresses[kernel] = self._engine.get_function_address(name)
+        images: dict[Kernel, bytes] = {}
+        objects: dict[Kernel, bytes] = {}
+        for kernel in wanted:
+            if kernel not in self._addresses:
+                content = stored(self._name(kernel), lambda k=kernel: self._compile(k))  # type: ignore[misc]
+                (images if content.startswith(MAGIC) else objects)[kernel] = content
+        if images:
+            self._addresses |= zip(images, loaded(list(images.values())), strict=True)
+        if objects:
+            named = {self._name(kernel): content for kernel, content in objects.items()}
+            self._addresses |= zip(objects, self._backend.loaded(named), strict=True)
 
     def _name(self, kernel: Kernel) -> str:
-        return f"qcore_{hashlib.blake2b(f'{kernel!r} {self._identity}'.encode(), digest_size=_DIGEST).hexdigest()}"
+        return f"qcore_{digest(f'{kernel!r} {self._identity}'.encode()).hex()}"
 
-    def _compile(self, code: Code) -> bytes:
-        module = llvm.parse_assembly(code.finish())
-        module.verify()
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_unrolling = False
-        options.loop_vectorization = False
-        options.slp_vectorization = False
-        builder = llvm.create_pass_builder(self._machine, options)
-        builder.getModulePassManager().run(module, builder)
-        return bytes(self._machine.emit_object(module))
+    def _compile(self, kernel: Kernel) -> bytes:
+        name = self._name(kernel)
+        instructions = kernel.emit(name, self.tier).finish()
+        if can_load():
+            with suppress(NotFlat):
+                return flattened(self._backend.compiled(instructions, movable=True), name)
+        return self._backend.compiled(instructions)
 
 
 _compilers: dict[Tier, Compiler] = {}
@@ -104,45 +106,3 @@ def sources_digest() -> str:
         content = source.read_bytes()
         digest.update(f"{source.name} {len(content)} ".encode() + content)
     return digest.hexdigest()
-
-
-def cache_folder() -> Path | None:
-    """Where object files are kept; None where nowhere."""
-    chosen = os.environ.get("QCORE_CACHE")
-    if chosen == "off":
-        return None
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "qcore"
-    except RuntimeError:  # no home
-        return None
-
-
-def stored(name: str, make: Callable[[], bytes]) -> bytes:
-    """The content of that name from the cache; made, and put there if that can be, where it is missing or damaged."""
-    folder = cache_folder()
-    if folder is None:
-        return make()
-    path = folder / f"{name}.o"
-    try:
-        entry = path.read_bytes()
-    except OSError:
-        entry = b""
-    content = entry[_DIGEST:]
-    if entry and entry[:_DIGEST] == _digest(content):
-        return content
-    content = make()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(_digest(content) + content)
-        Path(file.name).replace(path)
-    except OSError:
-        return content  # a cache that cannot be written costs time alone
-    return content
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=_DIGEST).digest()

@@ -1,13 +1,14 @@
 """Sums over the windows of each channel by itself: depthwise convolutions.
 
 A lane of 32 bits sums four products of 8-bit codes at a time, so four rows of a window are laid side by side first: byte k of each
-channel's four is its code in row k. That is done once for each column of the image that is read, for as many channels as fill a vector
-of bytes. Then every output adds up its columns. Output rows whose windows lie within the same rows are computed together, each with
-weights of 0 for the rows that are not its own. Codes of 16 bits go by pairs of rows likewise; there "four" is two.
+channel's four is its code in row k. That is done once for each column of the image that is read, for a chunk of channels at a time.
+Then every output adds up its columns, and is requantized. Output rows whose windows lie within the same rows are computed together, each
+with weights of 0 for the rows that are not its own. Codes of 16 bits go by pairs of rows likewise; there "four" is two.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,17 +19,14 @@ from numpy.typing import NDArray
 from qcore.kernels.fast.bytes_out import channel_order
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, number, vector
-from qcore.kernels.fast.outputs import Codes, Output, vector_bytes
+from qcore.kernels.fast.outputs import Output, vector_bytes
 from qcore.kernels.fast.products import STEP, Dot, WordDot
 
 REGISTERS = 20
-"""Vectors of weights that are kept at hand."""
+"""Vectors of weights, at most, that output rows which are computed together have in all."""
 
-PART = 32
-"""Outputs whose sums are kept at a time."""
-
-VECTORS = 4
-"""Vectors of 32-bit lanes for a vector of codes of 8 bits."""
+SHORT = 32
+"""Outputs of a short row."""
 
 
 class Arguments(NamedTuple):
@@ -45,7 +43,7 @@ class Arguments(NamedTuple):
     weights: address of int8[chunks, rows, width, groups, vectors, lanes, 4], or of int16 with 2 in the last place.
     offset: what every weight lacks (see ``Depthwise.lifted``).
     constants: as in ``products``, by chunk.
-    scratch: address of room for PART sums and the columns of each thread; scratch_stride: bytes for a thread.
+    scratch: address of room for the columns of each thread; scratch_stride: bytes for a thread.
     output, output_stride: address; from one output to the next.
     last: elements of each output that a chunk writes, fewer than it has where there are fewer channels.
     zero_point, low, high, flip, row_scales, row_scales_step: see ``outputs``; all rows have the first one's.
@@ -89,7 +87,7 @@ class Depthwise:
     height, width: of the windows.
     rows: of outputs that are computed together. step: rows of codes from one of them to the next.
     output: what becomes of the sums, which are of 32 bits.
-    partial: there are fewer channels than codes in a vector.
+    vectors: of sums, for a chunk of channels. partial: there are fewer channels than that.
     lifted, words: as in ``products``.
     """
 
@@ -98,6 +96,7 @@ class Depthwise:
     rows: int
     step: int
     output: Output
+    vectors: int
     partial: bool
     lifted: bool = False
     words: bool = False
@@ -106,11 +105,6 @@ class Depthwise:
     def item(self) -> int:
         """Bytes of a code."""
         return 2 if self.words else 1
-
-    @property
-    def vectors(self) -> int:
-        """Of 32-bit lanes, for a vector of codes."""
-        return VECTORS // self.item
 
     @property
     def group(self) -> int:
@@ -132,11 +126,6 @@ class Depthwise:
         """Vectors of weights for a vector of sums."""
         return self.width * self.groups
 
-    @property
-    def vectors_at_a_time(self) -> int:
-        """So many that their weights fit the registers."""
-        return next((n for n in (4, 2) if n <= self.vectors and n * self.taps * self.rows <= REGISTERS), 1)
-
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function. Threads share the passes."""
         code = Code(name, Arguments)
@@ -152,58 +141,61 @@ class _Writer:
 
     def __init__(self, kernel: Depthwise, code: Code, tier: Tier):
         self.kernel, self.code, self.tier = kernel, code, tier
-        self.width = STEP * tier.lanes
-        self.bytes = vector(I8, self.width)
-        self.codes = vector(I16, self.width // 2) if kernel.words else self.bytes
-        self.flip = code.load(self.bytes, code.pointer("input_flip"))
+        self.bytes = vector(I8, STEP * tier.lanes)
+        self.codes = vector(I16 if kernel.words else I8, kernel.vectors * tier.lanes)
+        self.flip = code.load(self.codes, code.pointer("input_flip"))
         self.dot = WordDot(code, tier) if kernel.words else Dot(code, tier)
-        self.scratch = code.at(code.pointer("scratch"), code.multiply(code.thread, code["scratch_stride"]))
-        self.columns = code.at(self.scratch, PART * kernel.rows * kernel.vectors * self.width)
+        self.columns = code.at(code.pointer("scratch"), code.multiply(code.thread, code["scratch_stride"]))
         self.of_row = kernel.output.row(code, I64(0), tier.lanes)
 
     def rows(self, chunk: Value, number: Value) -> None:
-        """The outputs of a pass, in parts whose sums fit the nearest cache."""
+        """The outputs of a pass."""
         code, kernel, lanes = self.code, self.kernel, self.tier.lanes
-        first = code.smaller(code.multiply(chunk, self.width), code["last_chunk"])
+        first = code.smaller(code.multiply(chunk, self.codes.count * kernel.item), code["last_chunk"])
         self.interleave(code.at(code.pointer("line_offsets"), code.multiply(number, 8 * kernel.lines)), first)
         size = vector_bytes(kernel.output, lanes)
         constants = code.at(code.pointer("constants"), code.multiply(chunk, kernel.vectors * size))
+        planes = [kernel.output.load(code, code.at(constants, v * size + 4 * lanes), lanes) for v in range(kernel.vectors)]
         weights = code.at(code.pointer("weights"), code.multiply(chunk, kernel.rows * self.place(kernel.taps)))
-        row = code.load(I64, code.pointer("first_rows"), code.multiply(number, 8))
-        output = code.at(code.pointer("output"), code.multiply(first, kernel.output.item // kernel.item))
-        line = code.multiply(code["outputs"], code["output_stride"])
-        outputs = [code.at(output, code.multiply(code.add(row, r), line)) for r in range(kernel.rows)]
-        with code.loop(0, code["outputs"], PART) as start:
-            end = code.smaller(code.add(start, PART), code["outputs"])
-            for v in range(0, kernel.vectors, kernel.vectors_at_a_time):
-                self.sums(range(v, v + kernel.vectors_at_a_time), start, end, weights, constants, size)
-            self.requantize(start, end, constants, size, outputs)
-
-    def sums(self, vectors: range, start: Value, end: Value, weights: Value, constants: Value, size: int) -> None:
-        """The accumulators of some vectors, for outputs from start to end."""
-        code, kernel, lanes = self.code, self.kernel, vector(I32, self.tier.lanes)
-        firsts = [code.load(lanes, constants, v * size) for v in vectors]
-        taps = [(kx, group) for kx in range(kernel.width) for group in range(kernel.groups)]
         loaded = {
             (r, tap, v): self.dot.weights(code.load(self.bytes, weights, self.place(r * kernel.taps + tap, v)))
             for r in range(kernel.rows)
             for tap in range(kernel.taps)
-            for v in vectors
+            for v in range(kernel.vectors)
         }
-        with code.loop(start, end) as x:
-            column = code.at(self.columns, code.multiply(x, code["stride"]))
-            totals = {(r, v): first for r in range(kernel.rows) for v, first in zip(vectors, firsts, strict=True)}
-            window_sums = dict.fromkeys(totals, number(lanes, 0))
-            for tap, (kx, group) in enumerate(taps):
-                place = code.at(column, code.multiply(code["tap"], kx))
-                codes = {v: self.dot.inputs(code.load(lanes, place, self.place(group, v))) for v in vectors}
-                for r, v in totals:
-                    totals[r, v] = self.dot.add(totals[r, v], codes[v], loaded[r, tap, v])
+        firsts = [code.load(vector(I32, lanes), constants, v * size) for v in range(kernel.vectors)]
+        row = code.load(I64, code.pointer("first_rows"), code.multiply(number, 8))
+        output = code.at(code.pointer("output"), code.multiply(first, kernel.output.item // kernel.item))
+        line = code.multiply(code["outputs"], code["output_stride"])
+        outputs = [code.at(output, code.multiply(code.add(row, r), line)) for r in range(kernel.rows)]
+        with code.loop(0, code["outputs"]) as x:
+            totals = self.sums(x, firsts, loaded)
+            steps = [
+                self.in_order([kernel.output.step(code, total, p, self.of_row) for total, p in zip(of_row, planes, strict=True)])
+                for of_row in totals
+            ]
+            for elements, start in zip(kernel.output.rows(code, self.tier, steps), outputs, strict=True):
+                place = code.at(start, code.multiply(x, code["output_stride"]))
+                if kernel.partial:
+                    code.store_first(elements, place, code["last"])
+                else:
+                    code.store(elements, place)
+
+    def sums(self, x: Value, firsts: list[Value], weights: Mapping[tuple[int, int, int], object]) -> list[list[Value]]:
+        """The accumulators of an output in each row, by vector; weights: by row, tap and vector."""
+        code, kernel, lanes = self.code, self.kernel, vector(I32, self.tier.lanes)
+        column = code.at(self.columns, code.multiply(x, code["stride"]))
+        totals = [list(firsts) for _ in range(kernel.rows)]
+        window_sums = [[number(lanes, 0)] * kernel.vectors for _ in totals]
+        for tap, (kx, group) in enumerate((kx, group) for kx in range(kernel.width) for group in range(kernel.groups)):
+            place = code.at(column, code.multiply(code["tap"], kx))
+            for v in range(kernel.vectors):
+                codes = self.dot.inputs(code.load(lanes, place, self.place(group, v)))
+                for r in range(kernel.rows):
+                    totals[r][v] = self.dot.add(totals[r][v], codes, weights[r, tap, v])
                     if kernel.lifted:
-                        window_sums[r, v] = self.dot.add(window_sums[r, v], codes[v], self.ones(group, r))
-            to = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(kernel.rows)))
-            for (r, v), total in totals.items():
-                code.store(self.lifted(total, window_sums[r, v]), to, self.place(r, v))
+                        window_sums[r][v] = self.dot.add(window_sums[r][v], codes, self.ones(group, r))
+        return [[self.lifted(*sums) for sums in zip(*of_row, strict=True)] for of_row in zip(totals, window_sums, strict=True)]
 
     def lifted(self, total: Value, window_sum: Value) -> Value:
         """A sum with what weights were held less."""
@@ -214,7 +206,7 @@ class _Writer:
 
     def place(self, position: int, v: int = 0) -> int:
         """Bytes to a vector of so many positions that have them all."""
-        return (position * self.kernel.vectors + v) * self.width
+        return (position * self.kernel.vectors + v) * self.bytes.count
 
     def ones(self, group: int, row: int) -> object:
         """Weights of 1 for those rows of a group that an output row reads."""
@@ -222,26 +214,10 @@ class _Writer:
         read = [int(first <= k < first + self.kernel.height) for k in range(STEP)]
         return self.dot.weights(ir.Constant(self.bytes, read * self.tier.lanes))
 
-    def requantize(self, start: Value, end: Value, constants: Value, size: int, outputs: list[Value]) -> None:
-        """From the accumulators to the output rows, for outputs from start to end."""
-        code, kernel, lanes = self.code, self.kernel, self.tier.lanes
-        planes = [kernel.output.load(code, code.at(constants, v * size + 4 * lanes), lanes) for v in range(kernel.vectors)]
-        with code.loop(start, end) as x:
-            sums = code.at(self.scratch, code.multiply(code.builder.sub(x, start), self.place(kernel.rows)))
-            for r, output in enumerate(outputs):
-                totals = [code.load(vector(I32, lanes), sums, self.place(r, v)) for v in range(kernel.vectors)]
-                steps = [kernel.output.step(code, total, of_vector, self.of_row) for total, of_vector in zip(totals, planes, strict=True)]
-                (elements,) = kernel.output.rows(code, self.tier, [self.in_order(steps)])
-                place = code.at(output, code.multiply(x, code["output_stride"]))
-                if kernel.partial:
-                    code.store_first(elements, place, code["last"])
-                else:
-                    code.store(elements, place)
-
     def in_order(self, vectors: list[Value]) -> list[Value]:
         """Vectors in ``channel_order`` as the output takes them."""
         code, lanes = self.code, self.tier.lanes
-        if self.tier.name != "avx512" or isinstance(self.kernel.output, Codes):
+        if self.tier.name != "avx512" or self.kernel.output.item == 1:
             return vectors
         whole, places = code.joined(vectors), np.argsort(channel_order(self.tier, len(vectors)).reshape(-1))
         return [code.shuffle(whole, whole, places[start : start + lanes].tolist()) for start in range(0, len(places), lanes)]
@@ -277,39 +253,66 @@ class _Writer:
 
 
 def interleaved(code: Code, tier: Tier, rows: list[Value]) -> list[Value]:
-    """Four vectors of bytes as VECTORS vectors of four bytes for each channel, channels in ``channel_order``; or two of words as two."""
-    b, width = code.builder, STEP * tier.lanes
-    if len(rows) == 2:
-        if tier.name == "avx512":
-            return [_unpacked(code, rows[0], rows[1], half, 8) for half in (0, 1)]
-        pairs = code.shuffle(rows[0], rows[1], [n for c in range(width // 2) for n in (c, width // 2 + c)])
-        return [code.shuffle(pairs, pairs, range(v * width // 2, (v + 1) * width // 2)) for v in range(2)]
+    """Four rows of bytes, or two of words, with each channel's codes of all rows side by side: bytes of vectors of 32-bit lanes.
+
+    Channels are in ``channel_order``.
+    """
+    kind = rows[0].type
+    lanes = vector(I8, STEP * tier.lanes)
     if tier.name != "avx512":
-        pairs = [code.shuffle(rows[i], rows[i + 1], [n for c in range(width) for n in (c, width + c)]) for i in (0, 2)]
-        words = [b.bitcast(pair, vector(I16, width)) for pair in pairs]
-        fours = code.shuffle(words[0], words[1], [n for c in range(width) for n in (c, width + c)])
-        every = b.bitcast(fours, vector(I8, STEP * width))
-        return [code.shuffle(every, every, range(v * width, (v + 1) * width)) for v in range(VECTORS)]
-    words = []
+        # In steps of two, which processors have instructions for.
+        while len(rows) > 1:
+            wider = vector(ir.IntType(2 * rows[0].type.element.width), kind.count)
+            alternating = [n for i in range(kind.count) for n in (i, kind.count + i)]
+            pairs = [code.shuffle(one, other, alternating) for one, other in zip(rows[::2], rows[1::2], strict=True)]
+            rows = [code.builder.bitcast(pair, wider) for pair in pairs]
+        whole = code.builder.bitcast(rows[0], vector(I8, STEP * kind.count))
+        return [code.shuffle(whole, whole, range(start, start + lanes.count)) for start in range(0, STEP * kind.count, lanes.count)]
+    if kind.count * kind.element.width == 8 * lanes.count:
+        vectors = _unpacked(code, rows)
+    else:
+        halves = [code.joined(rows[start : start + len(rows) // 2]) for start in (0, len(rows) // 2)]
+        order = channel_order(tier, kind.count // tier.lanes)
+        vectors = [code.shuffle(*halves, [kind.count * row + channel for channel in part for row in range(len(rows))]) for part in order]
+    return [code.builder.bitcast(one, lanes) for one in vectors]
+
+
+def _unpacked(code: Code, rows: list[Value]) -> list[Value]:
+    """The same for rows that fill a vector each, by instructions that work within parts of 128 bits."""
+    if len(rows) == 1:
+        return rows
+    kind = rows[0].type
+    lane = 128 // kind.element.width
+    wider = vector(ir.IntType(2 * kind.element.width), kind.count // 2)
+    results = []
     for half in (0, 1):
-        low, high = (_unpacked(code, rows[i], rows[i + 1], half, 16) for i in (0, 2))
-        low, high = (b.bitcast(part, vector(I16, width // 2)) for part in (low, high))
-        words += [b.bitcast(_unpacked(code, low, high, quarter, 8), vector(I8, width)) for quarter in (0, 1)]
-    return words
+        starts = [part + half * lane // 2 for part in range(0, kind.count, lane)]
+        lanes = [n for start in starts for i in range(start, start + lane // 2) for n in (i, kind.count + i)]
+        pairs = [code.shuffle(one, other, lanes) for one, other in zip(rows[::2], rows[1::2], strict=True)]
+        results += _unpacked(code, [code.builder.bitcast(pair, wider) for pair in pairs])
+    return results
 
 
-def _unpacked(code: Code, one: Value, other: Value, half: int, lane: int) -> Value:
-    """The lower or upper halves of each part of 128 bits, interleaved; lane: elements in such a part."""
-    count = one.type.count
-    starts = [part + half * lane // 2 for part in range(0, count, lane)]
-    return code.shuffle(one, other, [n for start in starts for i in range(lane // 2) for n in (start + i, count + start + i)])
+def chunk_vectors(tier: Tier, channels: int, item: int, outputs: int) -> int:
+    """Of 32-bit lanes, for a chunk.
+
+    Args:
+        tier: whose instructions are used; with AVX-512 half a vector of bytes keeps weights and constants in registers, but it takes more
+            chunks, whose beginnings cost more than that in rows of few outputs.
+        channels: of a pixel.
+        item: bytes of a code.
+        outputs: of a row.
+    """
+    vectors = STEP // item
+    short = outputs <= SHORT and channels % (vectors * tier.lanes) == 0
+    return 2 if tier.name == "avx512" and not short else vectors
 
 
-def chunk_order(tier: Tier, channels: int, pixels: int, vectors: int = VECTORS) -> NDArray[np.int64]:
+def chunk_order(tier: Tier, channels: int, pixels: int, vectors: int) -> NDArray[np.int64]:
     """int64[chunks, vectors, lanes]: the channel in each lane; -1 for none. The last chunk overlaps the one before.
 
     pixels: neighbours that one chunk holds, all channels of each.
-    vectors: of 32-bit lanes, for a vector of codes.
+    vectors: of a chunk.
     """
     width = vectors * tier.lanes
     starts = np.minimum(np.arange(0, channels, width), max(0, channels - width))

@@ -11,10 +11,10 @@ from qcore.kernels.conv import Geometry as ConvGeometry
 from qcore.kernels.depthwise import Geometry, QuantizedParams
 from qcore.kernels.fast.convolution import windows, with_border
 from qcore.kernels.fast.cpu import Tier
-from qcore.kernels.fast.depthwise import PART, REGISTERS, Arguments, Depthwise, chunk_order, pack_weights
+from qcore.kernels.fast.depthwise import REGISTERS, Arguments, Depthwise, chunk_order, chunk_vectors, pack_weights
 from qcore.kernels.fast.endings import Ending, quantized_ending
 from qcore.kernels.fast.memory import aligned_bytes
-from qcore.kernels.fast.products import FLIPPED, STEP, UNCHANGED, pack_constants
+from qcore.kernels.fast.products import STEP, input_flip, pack_constants
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.site import Site
 from qcore.kernels.fast.tiles import held, tile_calls
@@ -37,7 +37,7 @@ def lower_depthwise(site: Site) -> list[Call]:
     def ending(filter: Array, channels: slice) -> Ending:
         return quantized_ending(site, x.dtype, filter, channels, p.input_zero_point, p.finish)
 
-    if takes_channels(g) and neighbours(site.tier, x.shape[3] * x.itemsize, g.width) == 1:
+    if takes_channels(g) and neighbours(site.tier, x, g.width) == 1:
         first = -g.height.pad_before, -g.width.pad_before
         return depthwise_calls(site, g, x, first, p.taps, ending, site.outputs[0], p.input_zero_point)
     calls, image, first = with_border(site, x.view(np.uint8), g.height, g.width, p.input_zero_point)
@@ -108,11 +108,13 @@ def channel_calls(
     (top, left), item = first, image.itemsize
     weights, offset = (taps.astype(np.int16), 0) if item == 2 else held(site, taps)
     pixel = channels * item
-    pixels = neighbours(site.tier, pixel, g.width)
-    few = pixel * pixels < STEP * site.tier.lanes
+    vectors = chunk_vectors(site.tier, channels, item, g.width.output)
+    pixels = neighbours(site.tier, image, g.width)
+    chunk = vectors * site.tier.lanes
     rows = rows_together(g, STEP // item)
-    kernel = Depthwise(g.height.size, g.width.size, rows, g.height.stride, ending.output, few, offset != 0, item == 2)
-    order = chunk_order(site.tier, channels, pixels, kernel.vectors)
+    size = g.height.size, g.width.size
+    kernel = Depthwise(*size, rows, g.height.stride, ending.output, vectors, channels * pixels < chunk, offset != 0, item == 2)
+    order = chunk_order(site.tier, channels, pixels, vectors)
     packed = pack_weights(weights, order, kernel)
     planes = pack_constants(ending.firsts, ending.planes, order)
     line = width * pixel
@@ -125,13 +127,12 @@ def channel_calls(
     inside = (y >= 0) & (y < height)
     offsets = np.where(inside, of_image + y * line, border.ctypes.data - image.ctypes.data) + left * pixel
     columns = (g.width.output - 1) * g.width.stride + (g.width.size - 1) * g.width.dilation + 1
-    room = kernel.groups * kernel.vectors * STEP * site.tier.lanes
-    scratch_stride = columns * room + PART * rows * kernel.vectors * STEP * site.tier.lanes
-    scratch = aligned_bytes(site.threads * scratch_stride)
+    room = kernel.groups * chunk * STEP
+    scratch = aligned_bytes(site.threads * columns * room)
     before = min(max(0, -left), columns)
     arguments = Arguments(
         input=image.ctypes.data,
-        input_flip=(FLIPPED if image.dtype == np.int8 else UNCHANGED).ctypes.data,
+        input_flip=input_flip(site.tier, image.dtype).ctypes.data,
         passes=len(first_rows),
         first_rows=first_rows.ctypes.data,
         line_offsets=offsets.ctypes.data,
@@ -144,12 +145,12 @@ def channel_calls(
         stride=g.width.stride * pixels * room,
         tap=g.width.dilation * room,
         chunks=len(order),
-        last_chunk=max(0, pixel - STEP * site.tier.lanes),
+        last_chunk=max(0, channels - chunk) * item,
         weights=packed.ctypes.data,
         offset=offset,
         constants=planes.ctypes.data,
         scratch=scratch.ctypes.data,
-        scratch_stride=scratch_stride,
+        scratch_stride=columns * room,
         output=output.ctypes.data,
         output_stride=channels * pixels * output.itemsize,
         last=channels * pixels,
@@ -170,10 +171,11 @@ def rows_together(g: Geometry, group: int) -> int:
     return max(1, min(rows, g.height.output, REGISTERS // (groups * g.width.size)))
 
 
-def neighbours(tier: Tier, pixel: int, width: Window) -> int:
-    """How many neighbouring pixels are taken at a time, as if they were channels: as many as fill a vector of bytes.
+def neighbours(tier: Tier, image: Array, width: Window) -> int:
+    """How many neighbouring pixels are taken at a time, as if they were channels: as many as fill a chunk.
 
-    pixel: bytes of one.
+    image: codes [images, height, width, channels].
     """
-    pixels = STEP * tier.lanes // pixel
+    channels = image.shape[3]
+    pixels = chunk_vectors(tier, channels, image.itemsize, width.output) * tier.lanes // channels
     return next((n for n in range(pixels, 1, -1) if width.stride == 1 and width.output % n == 0), 1)

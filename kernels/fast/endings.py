@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcore.kernels.fast.bytes_out import FLIP
+from qcore.kernels.fast.lines import LineCodes, line
 from qcore.kernels.fast.outputs import Codes, Output, WideWords, Words
+from qcore.kernels.fast.products import gained
 from qcore.kernels.fast.requantization import constants
 from qcore.kernels.fast.site import NotCovered, Site
 from qcore.kernels.opdef import Array
@@ -53,11 +55,11 @@ def quantized_ending(
     """
     values = site.inputs[bias] if len(site.inputs) > bias else None
     site.require(values is None or site.constant[bias], "the bias is computed at run time")
-    flip, greatest = (FLIP if input == np.int8 else 0, 255) if input.itemsize == 1 else (0, 1 << 15)
+    greatest = 255 if input.itemsize == 1 else 1 << 15
     sums = filter.sum(axis=1, dtype=np.int64)
     biases = np.zeros(len(filter), np.int64) if values is None else values.reshape(-1)[channels].astype(np.int64)
     bound = greatest * int(np.abs(filter).sum(axis=1, dtype=np.int64).max(initial=0)) + int(np.abs(biases).max(initial=0))
-    return code_ending(site, input, biases - (input_zero_point + flip) * sums, bound, channels, finish)
+    return code_ending(site, input, biases - (input_zero_point + gained(site.tier, input)) * sums, bound, channels, finish)
 
 
 def code_ending(
@@ -86,5 +88,9 @@ def code_ending(
         "high": finish.activation_max + to_code,
         "flip": to_code,
     }
+    lowest, highest = finish.activation_min - finish.zero_point, finish.activation_max - finish.zero_point
+    fitted = line(by.of(channels), lowest, highest, bound) if input.itemsize == 1 and site.tier.name == "avx512" else None
+    if fitted is not None:
+        return Ending(LineCodes(len(fitted.planes) == 4), firsts + fitted.start, fitted.planes, arguments)
     form = Codes if input.itemsize == 1 else WideWords if wide else Words
     return Ending(form(by.kind), firsts, by.of(channels).planes, arguments)

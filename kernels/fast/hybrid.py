@@ -20,6 +20,7 @@ from qcore.kernels.fast.convolution import around, windows
 from qcore.kernels.fast.depthwise_lowering import depthwise_calls
 from qcore.kernels.fast.endings import Ending
 from qcore.kernels.fast.outputs import Reals, Scaling
+from qcore.kernels.fast.products import gained
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.row_codes import Arguments, RangeArguments, Ranges, RowCodes, Way, blocks_of
 from qcore.kernels.fast.site import NotCovered, Site
@@ -209,8 +210,8 @@ def real_ending(
     # Adding -0.0 changes nothing, 0.0 would change -0.0.
     biases = np.full(count, -0.0, np.float32) if bias is None else bias.reshape(-1)
     scaling = SCALINGS[by.real_values]
-    sums = filter.sum(axis=1, dtype=np.int64).astype(np.int32)
-    planes: tuple[NDArray[Any], ...] = sums, np.broadcast_to(filter_scale, count)[channels], biases[channels]
+    sums = filter.sum(axis=1, dtype=np.int64)
+    planes: tuple[NDArray[Any], ...] = sums.astype(np.int32), np.broadcast_to(filter_scale, count)[channels], biases[channels]
     if scaling == "mixed":
         planes = *planes, np.where(np.arange(count) < count - count % REAL_LANES, 0, -1).astype(np.int32)[channels]
     low, high = (int(np.float32(bound).view(np.int32)) for bound in (finish.activation_min, finish.activation_max))
@@ -221,7 +222,7 @@ def real_ending(
         "row_scales": row_scales.ctypes.data,
         "row_scales_step": step,
     }
-    return Ending(Reals(scaling), np.zeros(len(filter), np.int64), planes, arguments, (row_scales,))
+    return Ending(Reals(scaling), -gained(site.tier, np.dtype(np.uint8)) * sums, planes, arguments, (row_scales,))
 
 
 def way_of(by: DynamicRange) -> Way:

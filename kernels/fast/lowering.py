@@ -1,53 +1,79 @@
-"""Which planned step becomes which native calls: one row for each kernel of the reference that is covered."""
+"""Which planned step becomes which native calls: one row for each kernel of the reference that is covered.
+
+Rows are names, so that a model has only those modules imported that it uses.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from types import MappingProxyType
-from typing import Any
 
-from qcore.kernels import (
-    activation,
-    addition,
-    batch_matmul,
-    concatenation,
-    conv,
-    conversion,
-    depthwise,
-    elementwise,
-    fully_connected,
-    mean,
-    multiplication,
-    pad,
-    pool,
-    reshape,
-    resize,
-    softmax,
-    transpose_conv,
-)
-from qcore.kernels.fast.conversion import lower_quantize
-from qcore.kernels.fast.convolution import lower_convolution, lower_dense
-from qcore.kernels.fast.depthwise_lowering import lower_depthwise
-from qcore.kernels.fast.elementwise_lowering import lower_look_up, lower_product, lower_sum
-from qcore.kernels.fast.hybrid import lower_hybrid_convolution, lower_hybrid_dense, lower_hybrid_depthwise, lower_hybrid_pixels
-from qcore.kernels.fast.matrices import lower_hybrid_matrix, lower_matrices
-from qcore.kernels.fast.movement import lower_concatenation, lower_pad, lower_reshape
-from qcore.kernels.fast.pooling_lowering import lower_average, lower_maximum, lower_real_average
 from qcore.kernels.fast.program import Call
-from qcore.kernels.fast.real_convolution import lower_fused_convolution, lower_real_convolution, lower_real_dense, lower_real_depthwise
-from qcore.kernels.fast.real_elementwise import lower_curve, lower_plain
-from qcore.kernels.fast.real_reduction import lower_real_mean, lower_real_sum
-from qcore.kernels.fast.real_softmax import lower_real_softmax
-from qcore.kernels.fast.reduction_lowering import lower_sums
-from qcore.kernels.fast.resize import lower_bilinear, lower_bilinear_uint8, lower_nearest
 from qcore.kernels.fast.site import NotCovered, Site
-from qcore.kernels.fast.softmax import lower_softmax_by_table, lower_softmax_in_float32
-from qcore.kernels.fast.transposed import lower_hybrid_transposed, lower_transposed
 from qcore.kernels.opdef import Step
-from qcore.numerics.lookup_table import look_up
-from qcore.numerics.vector_loop import VectorLoop, along_memory
+from qcore.numerics.vector_loop import VectorLoop
+
+LOWERINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "kernels.activation.real_curve": "real_elementwise.lower_curve",
+        "kernels.addition.add_rescaled": "elementwise_lowering.lower_sum",
+        "kernels.batch_matmul.hybrid": "matrices.lower_hybrid_matrix",
+        "kernels.batch_matmul.integer": "matrices.lower_matrices",
+        "kernels.concatenation.concatenate": "movement.lower_concatenation",
+        "kernels.conv.convolve_hybrid": "hybrid.lower_hybrid_convolution",
+        "kernels.conv.convolve_in_order": "real_convolution.lower_real_convolution",
+        "kernels.conv.convolve_pixels": "hybrid.lower_hybrid_pixels",
+        "kernels.conv.convolve_quantized": "convolution.lower_convolution",
+        "kernels.conv.convolve_real": "real_convolution.lower_fused_convolution",
+        "kernels.conversion.quantize": "conversion.lower_quantize",
+        "kernels.depthwise.convolve_hybrid": "hybrid.lower_hybrid_depthwise",
+        "kernels.depthwise.convolve_quantized": "depthwise_lowering.lower_depthwise",
+        "kernels.depthwise.convolve_real": "real_convolution.lower_real_depthwise",
+        "kernels.elementwise.plain": "real_elementwise.lower_plain",
+        "kernels.fully_connected.hybrid": "hybrid.lower_hybrid_dense",
+        "kernels.fully_connected.integer": "convolution.lower_dense",
+        "kernels.fully_connected.real": "real_convolution.lower_real_dense",
+        "kernels.mean.mean_float": "real_reduction.lower_real_mean",
+        "kernels.mean.sum_float": "real_reduction.lower_real_sum",
+        "kernels.mean.sum_quantized": "reduction_lowering.lower_sums",
+        "kernels.multiplication.multiply": "elementwise_lowering.lower_product",
+        "kernels.pad.pad": "movement.lower_pad",
+        "kernels.pool.average_float": "pooling_lowering.lower_real_average",
+        "kernels.pool.average_quantized": "pooling_lowering.lower_average",
+        "kernels.pool.maximum": "pooling_lowering.lower_maximum",
+        "kernels.reshape.reshape": "movement.lower_reshape",
+        "kernels.resize.bilinear": "resize.lower_bilinear",
+        "kernels.resize.bilinear_uint8": "resize.lower_bilinear_uint8",
+        "kernels.resize.nearest": "resize.lower_nearest",
+        "kernels.softmax.softmax_by_table": "softmax.lower_softmax_by_table",
+        "kernels.softmax.softmax_float": "real_softmax.lower_real_softmax",
+        "kernels.softmax.softmax_in_float32": "softmax.lower_softmax_in_float32",
+        "kernels.transpose_conv.convolve_hybrid": "transposed.lower_hybrid_transposed",
+        "kernels.transpose_conv.convolve_quantized": "transposed.lower_transposed",
+        "numerics.lookup_table.look_up": "elementwise_lowering.lower_look_up",
+        "numerics.vector_loop.along_memory": "lowering.lower_along_memory",
+    }
+)
+"""Module and function of a lowering, in this package, by those of the reference's kernel, in qcore."""
+
+
+def lower(site: Site) -> list[Call]:
+    """The calls that do what the site's step does.
+
+    Raises:
+        NotCovered: there are none, and why.
+    """
+    kernel = site.step.kernel
+    function = kernel.func if isinstance(kernel, partial) else kernel
+    name = ".".join(getattr(function, part, "") for part in ("__module__", "__qualname__")).removeprefix("qcore.")
+    if name not in LOWERINGS:
+        raise NotCovered("there is no native kernel")
+    module, _, lowering = LOWERINGS[name].rpartition(".")
+    calls: Callable[[Site], list[Call]] = getattr(import_module(f"qcore.kernels.fast.{module}"), lowering)
+    return calls(site)
 
 
 def lower_along_memory(site: Site) -> list[Call]:
@@ -63,60 +89,3 @@ def lower_along_memory(site: Site) -> list[Call]:
         inputs = tuple(None if x is None else x.reshape(-1)[part] for x in site.inputs)
         calls += lower(replace(site, step=step, inputs=inputs, outputs=(output[part],)))
     return calls
-
-
-LOWERINGS: Mapping[Callable[..., Any], Callable[[Site], list[Call]]] = MappingProxyType(
-    {
-        activation.real_curve: lower_curve,
-        addition.add_rescaled: lower_sum,
-        along_memory: lower_along_memory,
-        conv.convolve_in_order: lower_real_convolution,
-        concatenation.concatenate: lower_concatenation,
-        conv.convolve_real: lower_fused_convolution,
-        conv.convolve_quantized: lower_convolution,
-        conversion.quantize: lower_quantize,
-        depthwise.convolve_quantized: lower_depthwise,
-        depthwise.convolve_real: lower_real_depthwise,
-        elementwise.plain: lower_plain,
-        fully_connected.integer: lower_dense,
-        conv.convolve_hybrid: lower_hybrid_convolution,
-        conv.convolve_pixels: lower_hybrid_pixels,
-        depthwise.convolve_hybrid: lower_hybrid_depthwise,
-        fully_connected.hybrid: lower_hybrid_dense,
-        batch_matmul.integer: lower_matrices,
-        batch_matmul.hybrid: lower_hybrid_matrix,
-        transpose_conv.convolve_quantized: lower_transposed,
-        transpose_conv.convolve_hybrid: lower_hybrid_transposed,
-        fully_connected.real: lower_real_dense,
-        look_up: lower_look_up,
-        mean.mean_float: lower_real_mean,
-        mean.sum_float: lower_real_sum,
-        mean.sum_quantized: lower_sums,
-        multiplication.multiply: lower_product,
-        pad.pad: lower_pad,
-        pool.average_float: lower_real_average,
-        pool.average_quantized: lower_average,
-        pool.maximum: lower_maximum,
-        reshape.reshape: lower_reshape,
-        resize.bilinear: lower_bilinear,
-        resize.bilinear_uint8: lower_bilinear_uint8,
-        resize.nearest: lower_nearest,
-        softmax.softmax_float: lower_real_softmax,
-        softmax.softmax_by_table: lower_softmax_by_table,
-        softmax.softmax_in_float32: lower_softmax_in_float32,
-    }
-)
-"""By the reference's kernel."""
-
-
-def lower(site: Site) -> list[Call]:
-    """The calls that do what the site's step does.
-
-    Raises:
-        NotCovered: there are none, and why.
-    """
-    kernel = site.step.kernel
-    lowering = LOWERINGS.get(kernel.func if isinstance(kernel, partial) else kernel)
-    if lowering is None:
-        raise NotCovered("there is no native kernel")
-    return lowering(site)

@@ -8,11 +8,12 @@ import numpy as np
 
 from qcore.kernels.batch_matmul import HybridParams, IntegerParams
 from qcore.kernels.fast import columns
-from qcore.kernels.fast.bytes_out import FLIP, channel_order
+from qcore.kernels.fast.bytes_out import channel_order
 from qcore.kernels.fast.columns import Columns
 from qcore.kernels.fast.endings import code_ending, quantized_ending
 from qcore.kernels.fast.hybrid import row_calls
 from qcore.kernels.fast.outputs import vector_bytes
+from qcore.kernels.fast.products import gained
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.site import NotCovered, Site
 from qcore.kernels.fast.tiles import Rows, tile_call, tile_calls, tile_choices
@@ -69,8 +70,9 @@ def _computed(site: Site, p: IntegerParams, finish: QuantizedOutput, x: Array, y
             lanes=lanes.ctypes.data,
             constants=product.arguments._asdict()["constants"],
             constants_step=vector_bytes(ending.output, site.tier.lanes),
-            times=-(p.x_zero_point + FLIP),
+            times=-(p.x_zero_point + gained(site.tier, x.dtype)),
             plus=-p.y_zero_point * depth,
+            start=int(ending.firsts[0]),
         )
         calls += [Call(Columns(p.adj_y, vectors), arguments, (packed, lanes)), product]
     return calls

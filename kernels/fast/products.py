@@ -3,19 +3,23 @@
 A row is what one output position reads: some runs of consecutive bytes, each at an offset of its own (``taps``) from where the row
 begins. So a convolution needs no copy of its windows: in NHWC, all columns and channels of one row of the filter follow one another.
 
-Codes of 8 bits are unsigned to the instructions, weights signed. The zero points are in the first value of each sum: it is the bias
-less ``input_zero_point * sum(weights)``. Codes of 16 bits are signed, and meet weights of 16 bits; where their sums may pass 32 bits,
-those of each run do not, and are added up in 64.
+Codes of 8 bits are unsigned to most instructions, weights signed (``gained``). The zero points are in the first value of each sum: it is
+the bias less ``input_zero_point * sum(weights)``. Codes of 16 bits are signed, and meet weights of 16 bits; where their sums may pass 32
+bits, those of each run do not, and are added up in 64.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcore.kernels.fast.bytes_out import FLIP
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, Variable, number, vector
 from qcore.kernels.fast.outputs import Output, vector_bytes
@@ -24,14 +28,45 @@ from qcore.kernels.fast.requantization import packed
 STEP = 4
 """Bytes of inputs that are multiplied and summed at a time in each lane of 32 bits."""
 
-UNCHANGED, FLIPPED = np.zeros(64, np.uint8), np.full(64, 128, np.uint8)
-"""Vectors of bytes that make inputs unsigned: xored to uint8 codes, and to int8 ones."""
+UNCHANGED, FLIPPED = np.zeros(64, np.uint8), np.full(64, FLIP, np.uint8)
+"""Vectors of bytes that are xored to codes which gain nothing, and to others."""
+
+DOTS: Mapping[str, str] = MappingProxyType(
+    {
+        "avx512": "llvm.x86.avx512.vpdpbusd.512",
+        "avxvnni": "llvm.x86.avx512.vpdpbusd.256",
+        "i8mm": "llvm.aarch64.neon.usdot.v4i32.v16i8",
+        "dotprod": "llvm.aarch64.neon.sdot.v4i32.v16i8",
+    }
+)
+"""By tier: what adds four products of bytes to each lane. Codes are unsigned and weights signed, but both are signed to "dotprod"."""
+
+COUNTS: Mapping[str, str] = MappingProxyType({**DOTS, "dotprod": "llvm.aarch64.neon.udot.v4i32.v16i8"})
+"""The same for unsigned codes and weights of 0 to 127."""
+
+WORD_DOTS: Mapping[str, str] = MappingProxyType(
+    {"avx512": "llvm.x86.avx512.vpdpwssd.512", "avxvnni": "llvm.x86.avx512.vpdpwssd.256"},
+)
+"""The same for two products of signed words."""
+
+
+def gained(tier: Tier, codes: np.dtype[Any]) -> int:
+    """What codes gain to be as the tier's instruction takes them: those of 8 bits become unsigned, or signed on "dotprod".
+
+    A sum then begins with as many times the sum of its weights less, which is exact: nothing saturates, and sums wrap at 32 bits.
+    """
+    return 0 if codes.itemsize > 1 else FLIP * (int(codes == np.int8) - int(tier.name == "dotprod"))
+
+
+def input_flip(tier: Tier, codes: np.dtype[Any]) -> NDArray[np.uint8]:
+    """The vector of bytes that makes codes gain that."""
+    return FLIPPED if gained(tier, codes) else UNCHANGED
 
 
 class Arguments(NamedTuple):
     """What a call is about.
 
-    input: address of codes. input_flip: address of a vector of bytes that are xored to those of 8 bits: FLIPPED for int8.
+    input: address of codes. input_flip: address of a vector of bytes that are xored to those of 8 bits (``input_flip``).
     row_offsets: address of int32[rows], from input to where each row begins; 0 where row r begins at ``r * row_stride``.
     row_stride, output_stride: bytes.
     rows: at least ``Product.rows``.
@@ -82,6 +117,7 @@ class Product:
     lifted: weights less their zero point pass 8 bits; they are held less an offset, which counts once for the sum of each row.
     words: codes and weights are of 16 bits.
     scattered: the rows of the output are not in order.
+    single: rows are single runs.
     """
 
     rows: int
@@ -92,6 +128,7 @@ class Product:
     lifted: bool = False
     words: bool = False
     scattered: bool = False
+    single: bool = False
 
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function."""
@@ -160,7 +197,7 @@ class _Writer:
         step_bytes = STEP * product.vectors * tier.lanes
         tap_bytes = code.multiply(code["steps"], step_bytes)
         weights = code.at(code.pointer("weights"), code.multiply(code.multiply(block, code["taps"]), tap_bytes))
-        with code.loop(0, code["taps"]) as tap:
+        with nullcontext(0) if product.single else code.loop(0, code["taps"]) as tap:
             offset = code.load(I64, code.pointer("tap_offsets"), code.multiply(tap, 8))
             of_tap = code.at(weights, code.multiply(tap, tap_bytes))
             if wide:
@@ -224,21 +261,21 @@ class _Writer:
 
 
 class Dot:
-    """Sums of four products in each lane, with what the processor has for that."""
+    """Sums of four products in each lane, with what the processor has for that: DOTS or COUNTS where they have the tier."""
 
-    def __init__(self, code: Code, tier: Tier):
-        self.code, self.tier = code, tier
+    def __init__(self, code: Code, tier: Tier, instructions: Mapping[str, str] = DOTS):
+        self.code, self.tier, self.instruction = code, tier, instructions.get(tier.name)
         self.wide, self.words = vector(I32, tier.lanes), vector(I16, 2 * tier.lanes)
 
     def inputs(self, x: Value) -> object:
-        """Four unsigned bytes in each lane."""
-        if self.tier.name in ("avx512", "avxvnni"):
+        """Four bytes in each lane, as the instruction takes them; unsigned where there is none."""
+        if self.instruction:
             return self.code.builder.bitcast(x, vector(I8, STEP * self.tier.lanes))
         return self.unpacked(x, signed=False)
 
     def weights(self, w: Value) -> object:
         """Four signed bytes in each lane."""
-        if self.tier.name in ("avx512", "avxvnni"):
+        if self.instruction:
             return w
         return self.unpacked(self.code.builder.bitcast(w, self.wide), signed=True)
 
@@ -251,12 +288,11 @@ class Dot:
 
     def add(self, total: Value, x: object, w: object) -> Value:
         """The sum plus the products of four."""
-        code, lanes = self.code, self.tier.lanes
-        if self.tier.name in ("avx512", "avxvnni"):
-            return code.call(f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", self.wide, [total, x, w])
+        if self.instruction:
+            return self.code.call(self.instruction, self.wide, [total, x, w])
         assert isinstance(x, tuple) and isinstance(w, tuple)
         for one, other in zip(x, w, strict=True):
-            total = code.builder.add(total, self.pairs(one, other))
+            total = self.code.builder.add(total, self.pairs(one, other))
         return total
 
     def pairs(self, one: Value, other: Value) -> Value:
@@ -277,6 +313,9 @@ class Dot:
 class WordDot(Dot):
     """Sums of two products of 16 bits in each lane."""
 
+    def __init__(self, code: Code, tier: Tier):
+        super().__init__(code, tier, WORD_DOTS)
+
     def inputs(self, x: Value) -> object:
         """Two signed words in each lane."""
         return self.code.builder.bitcast(x, self.words)
@@ -287,10 +326,9 @@ class WordDot(Dot):
 
     def add(self, total: Value, x: object, w: object) -> Value:
         """The sum plus the products of two."""
-        code, lanes = self.code, self.tier.lanes
-        if self.tier.name in ("avx512", "avxvnni"):
-            return code.call(f"llvm.x86.avx512.vpdpwssd.{32 * lanes}", self.wide, [total, x, w])
-        return code.builder.add(total, self.pairs(x, w))
+        if self.instruction:
+            return self.code.call(self.instruction, self.wide, [total, x, w])
+        return self.code.builder.add(total, self.pairs(x, w))
 
 
 def pack_weights(weights: NDArray[np.int8], order: NDArray[np.int64], steps: int) -> NDArray[np.int8]:

@@ -11,7 +11,7 @@ from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.depthwise import interleaved
 from qcore.kernels.fast.elementwise import block_bytes, widened
 from qcore.kernels.fast.ir import I8, I32, I64, Code, Value, Variable, number, vector
-from qcore.kernels.fast.products import STEP, Dot
+from qcore.kernels.fast.products import COUNTS, STEP, Dot
 from qcore.kernels.fast.requantization import Kind, plane_bytes
 
 
@@ -84,7 +84,7 @@ class _Writer:
 
     def __init__(self, kernel: Sums, code: Code, tier: Tier):
         self.kernel, self.code, self.tier = kernel, code, tier
-        self.lanes, self.dot, self.range = vector(I32, tier.lanes), Dot(code, tier), Range.of(code, tier)
+        self.lanes, self.dot, self.range = vector(I32, tier.lanes), Dot(code, tier, COUNTS), Range.of(code, tier)
         self.size = plane_bytes(kernel.kind, tier.lanes) + 4 * tier.lanes
         self.flip = code.splat(code.builder.trunc(code["input_flip"], I8), block_bytes(tier))
         self.ones = self.dot.weights(number(self.flip.type, 1))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from qcore.kernels.fast.bytes_out import FLIP
+from qcore.kernels.fast.bytes_out import FLIP, GROUP
 from qcore.kernels.fast.depthwise import chunk_order
 from qcore.kernels.fast.elementwise import block_bytes
 from qcore.kernels.fast.products import pack_constants
@@ -47,7 +47,7 @@ def lower_sums(site: Site) -> list[Call]:
     if by is None:
         site.require(False, f"no requantization like {type(p.requantize).__name__} of sums up to {bound}")
     assert by is not None
-    order = chunk_order(site.tier, inner, 1)
+    order = chunk_order(site.tier, inner, 1, GROUP)
     planes = pack_constants(np.full(inner, -flip * count - p.subtracted, np.int64), by.planes, order)
     size = block_bytes(site.tier)
     arguments = Arguments(

@@ -14,7 +14,6 @@ import threading
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
@@ -74,7 +73,7 @@ class Part:
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function."""
         code = Code(name, Arguments)
-        {"begin": _begin, "lead": _run, "watch": _watch}[self.role](code)
+        {"begin": _begin, "lead": _run, "watch": _watch}[self.role](code, tier)
         return code
 
 
@@ -95,13 +94,15 @@ def _mine(code: Code, offset: int) -> Value:
     return code.add(offset, code.multiply(code.thread, LINE))
 
 
-def _pause(code: Code) -> None:
-    """Tell the processor that this is a loop that waits."""
-    if llvm.get_process_triple().startswith("x86_64"):
+def _pause(code: Code, tier: Tier) -> None:
+    """Let a little time pass in a loop that waits; on aarch64 by a barrier, since its hint to wait takes none."""
+    if tier.family == "x86_64":
         code.call("llvm.x86.sse2.pause", ir.VoidType(), [])
+    elif tier.family == "aarch64":
+        code.call("llvm.aarch64.isb", ir.VoidType(), [ir.Constant(ir.IntType(32), 15)])
 
 
-def _begin(code: Code) -> None:
+def _begin(code: Code, _: Tier) -> None:
     """Publish a program, and find out who sleeps."""
     b = code.builder
     b.store(_read(code, AT.arrived), _word(code, AT.base))
@@ -114,7 +115,7 @@ def _begin(code: Code) -> None:
     b.store(sleepers.get(), _word(code, AT.sleepers))
 
 
-def _run(code: Code) -> None:
+def _run(code: Code, tier: Tier) -> None:
     """All calls of the present program, each followed by a wait for the other threads."""
     b = code.builder
     calls = b.inttoptr(code.load(I64, _word(code, AT.calls), 0, 8), POINTER)
@@ -127,7 +128,7 @@ def _run(code: Code) -> None:
         looks.set(I64(0))
         with code.repeat() as all_are_there:
             code.leave_if(b.icmp_signed(">=", _read(code, AT.arrived), target), all_are_there)
-            _pause(code)
+            _pause(code, tier)
             looks.set(code.add(looks.get(), 1))
             yields = code.load(I64, _word(code, AT.yields), 0, 8)
             tired = b.icmp_signed(">", looks.get(), I64(PATIENCE))
@@ -136,7 +137,7 @@ def _run(code: Code) -> None:
                 b.call(b.inttoptr(yields, ir.FunctionType(ir.IntType(32), []).as_pointer()), [])
 
 
-def _watch(code: Code) -> None:
+def _watch(code: Code, tier: Tier) -> None:
     """Run programs until none has come for a while; then return, to sleep until woken."""
     b = code.builder
     seen = code.pointer("seen")
@@ -146,7 +147,7 @@ def _watch(code: Code) -> None:
         last = code.load(I64, seen, 0, 8)
         with code.repeat() as comes:
             code.leave_if(b.icmp_signed("!=", _read(code, AT.epoch), last), comes)
-            _pause(code)
+            _pause(code, tier)
             looks.set(code.add(looks.get(), 1))
             with b.if_then(b.icmp_signed(">", looks.get(), I64(WATCH))):
                 _exchange(code, _mine(code, AT.asleep), 1)
@@ -161,7 +162,7 @@ def _watch(code: Code) -> None:
                     b.branch(done)
                     b.position_at_end(code.function.append_basic_block("unreachable"))
         code.builder.store(code.add(last, 1), seen)
-        _run(code)
+        _run(code, tier)
 
 
 class Team:

@@ -11,16 +11,22 @@ from numpy.typing import NDArray
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.endings import Ending
 from qcore.kernels.fast.memory import SLACK
-from qcore.kernels.fast.products import FLIPPED, STEP, UNCHANGED, Arguments, Product, block_order, pack_constants, pack_weights
+from qcore.kernels.fast.products import STEP, Arguments, Product, block_order, input_flip, pack_constants, pack_weights
 from qcore.kernels.fast.program import Call
 from qcore.kernels.fast.site import Site
 from qcore.kernels.opdef import Array
 
-TILES = {"avx512": {4: (4, 5, 6, 3, 2, 1), 2: (14, 10, 7, 4, 2, 1), 1: (16, 8, 4, 2, 1)}}
-"""By vectors of a tile: numbers of rows to choose from, the preferred one first; accumulators must fit the registers."""
+AVX512_TILES = {4: (4, 5, 6, 3, 2, 1), 2: (14, 10, 7, 4, 2, 1), 1: (16, 8, 4, 2, 1)}
+"""By vectors of a tile: numbers of rows to choose from, the preferred one first; accumulators must fit the 32 registers."""
+
+ARM_TILES = {4: (5, 4, 3, 2, 1), 2: (10, 6, 5, 4, 2, 1), 1: (16, 8, 4, 2, 1)}
+"""The same for processors whose instructions take inputs from registers alone, which hold those of all rows at a time."""
 
 OTHER_TILES = {2: (6, 5, 4, 3, 2, 1), 1: (8, 4, 2, 1)}
 """The same for processors with 16 registers."""
+
+TILES = {"avx512": AVX512_TILES, "i8mm": ARM_TILES, "dotprod": ARM_TILES}
+"""By tier; OTHER_TILES for those that are not here."""
 
 LONGEST = 511
 """Codes of 16 bits times weights of 8 whose sums are within 32 bits: 511 * 2**15 * 2**7 < 2**31."""
@@ -129,7 +135,7 @@ def tile_call(
     regular = bool((rows.offsets == stride * np.arange(count)).all())
     site.require(regular or int(rows.offsets[-1]) * item < 1 << 31, "rows lie too far apart")
     offsets = np.zeros(0, np.int32) if regular else (rows.offsets * item).astype(np.int32)
-    taps, flip = rows.taps * item, FLIPPED if rows.memory.dtype == np.int8 else UNCHANGED
+    taps, flip = rows.taps * item, input_flip(site.tier, rows.memory.dtype)
     ones = np.zeros((len(taps), rows.steps * STEP), np.int8)
     ones[:, : rows.depth] = 1
     width = vectors * site.tier.lanes
@@ -142,6 +148,7 @@ def tile_call(
         lifted=offset != 0,
         words=item == 2,
         scattered=places is not None,
+        single=len(taps) == 1,
     )
     arguments = Arguments(
         input=rows.memory.ctypes.data + rows.start * item,

@@ -12,7 +12,7 @@ from qcore.analysis.profile import OperatorProfile, Profile, profile
 from qcore.cli.bench_chart import draw
 from qcore.cli.chart import require_matplotlib
 from qcore.cli.inputs import read_inputs
-from qcore.cli.terminal import console, dimensions, print_json, table
+from qcore.cli.terminal import console, dimensions, microseconds, print_json, table
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic
 from qcore.runtime.interpreter import Interpreter
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--against", choices=("litert",), help="time the same file in LiteRT too, with as many threads, in the same rounds")
     add("--top", type=int, metavar="N", help=f"how many operators to show, the slowest (default {ROWS}; with --json all)")
     add("--json", action="store_true", help="print one JSON object instead of tables")
-    add("--plot", metavar="FILE", type=Path, help="draw the time of every operator, in the model's order, such as out.png")
+    add("--plot", metavar="FILE", type=Path, help="draw the times of the whole and of every operator, such as out.png")
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -54,7 +54,7 @@ def execute(args: argparse.Namespace) -> None:
     settings = Settings(arithmetic=args.arithmetic, engine=args.engine, threads=args.threads)
     found = profile(model, settings, inputs, args.repeat, rival)
     if args.plot is not None:
-        draw(found, args.plot)
+        draw(found, Path(args.model).name, args.plot)
     if args.json:
         print_json({"model": args.model, "threads": args.threads, "rounds": args.repeat, **found.as_dict(args.top)})
     else:
@@ -91,8 +91,3 @@ def _cells(row: OperatorProfile, found: Profile) -> tuple[object, ...]:
         speed,
         row.runner,
     )
-
-
-def microseconds(seconds: float) -> str:
-    """With the digits that tell."""
-    return f"{seconds * 1e6:.{2 if seconds < 1e-5 else 1 if seconds < 1e-3 else 0}f}"

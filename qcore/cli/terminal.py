@@ -67,6 +67,11 @@ def size(count: int) -> str:
     return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
 
 
+def microseconds(seconds: float) -> str:
+    """Seconds as microseconds, with the digits that tell."""
+    return f"{seconds * 1e6:.{2 if seconds < 1e-5 else 1 if seconds < 1e-3 else 0}f}"
+
+
 def dimensions(shape: Sequence[int]) -> str:
     """A shape as 1x224x224x3, or scalar."""
     return "x".join(map(str, shape)) or "scalar"

@@ -216,16 +216,21 @@ class Interpreter:
             QCoreError: the model cannot run on them.
         """
         executor = self._session.executor()
-        given = self._inputs_by_index(inputs, named)
+        given = self.elements(*inputs, **named)
         for index, array in given.items():
             executor.resize(index, array.shape)
         executor.allocate()
         for index, array in given.items():
-            executor.write(index, to_elements(executor.tensor(index), array))
+            executor.write(index, array)
         executor.invoke()
         return {executor.tensor(i).name: to_real(executor.tensor(i), executor.read(i)) for i in executor.graph.outputs}
 
-    def _inputs_by_index(self, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> dict[int, Array]:
+    def elements(self, *inputs: Any, **named: Any) -> dict[int, Array]:
+        """Inputs as ``run`` takes them, as each tensor's own elements by its number: real values quantized.
+
+        Raises:
+            InputError: inputs are missing or unknown, or hold what a tensor cannot.
+        """
         executor = self._session.executor()
         indices = {executor.tensor(index).name: index for index in executor.graph.inputs}
         if len(inputs) == 1 and isinstance(inputs[0], Mapping):
@@ -234,4 +239,4 @@ class Interpreter:
         unknown = sorted(set(named) - set(indices))
         if unknown or len(given) != len(executor.graph.inputs) or len(inputs) + len(named) != len(given):
             raise InputError(f"run: got {len(inputs)} arrays and the names {sorted(named)}, expected one for each of {list(indices)}")
-        return {index: np.asarray(value) for index, value in given.items()}
+        return {index: to_elements(executor.tensor(index), np.asarray(value)) for index, value in given.items()}

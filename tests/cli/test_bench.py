@@ -48,9 +48,12 @@ def test_without_litert_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     assert capsys.readouterr().err == "error: --against litert: it is not installed: pip install ai-edge-litert\n"
 
 
-def test_the_plot_is_written(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--engine", "reference"], ["--against", "litert"]], ids=["native", "NumPy", "against"])
+def test_the_plot_is_written(options: list[str], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib")
-    assert main(["bench", DIGITS, "--repeat", "1", "--plot", str(tmp_path / "out.png")]) == 0
+    if "--against" in options:
+        pytest.importorskip("ai_edge_litert", reason="needs LiteRT")
+    assert main(["bench", DIGITS, "--repeat", "1", "--plot", str(tmp_path / "out.png"), *options]) == 0
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -10,16 +10,15 @@ import pytest
 
 from qcore.kernels.fast import compiler
 from qcore.kernels.fast.bin_counts import count_bins
-from qcore.kernels.fast.cpu import TIERS, usable
+from qcore.kernels.fast.cpu import usable
 
 RNG = np.random.default_rng(4)
 
 
-@pytest.mark.parametrize("tier", [pytest.param(t, marks=[] if t in usable() else pytest.mark.skip("not this processor")) for t in TIERS])
+@pytest.mark.usefixtures("tier")
 @pytest.mark.parametrize("precise", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 1001])
-def test_counts_are_those_of_numpy(monkeypatch: pytest.MonkeyPatch, tier: object, precise: bool, count: int) -> None:
-    monkeypatch.setenv("QCORE_CPU", tier.name)  # type: ignore[attr-defined]
+def test_counts_are_those_of_numpy(precise: bool, count: int) -> None:
     values = np.concatenate([RNG.uniform(-1, 1, count), [0.0, -0.0, -1.0, 1e-45, -1e-45] * min(count, 1)]).astype(np.float32)
     kept = values if precise else values[np.abs(values) != np.float32(1e-45)]
     bins = np.floor(kept.astype(np.float64) * 8).astype(int) + 8

@@ -11,8 +11,10 @@ import pytest
 
 from qcore.errors import InputError
 from qcore.kernels.fast import compiler, cpu
+from qcore.kernels.fast.cache import stored
 from qcore.kernels.fast.calls import NATIVE
-from qcore.kernels.fast.ir import I64, Code
+from qcore.kernels.fast.image import MAGIC
+from qcore.kernels.fast.ir import F64, I64, Code
 
 
 class Arguments(NamedTuple):
@@ -34,6 +36,19 @@ class Constant:
         return code
 
 
+class Exponential(Constant):
+    """A kernel that writes a number and exp(thread) together, and asks the mathematical library for that."""
+
+    def __repr__(self) -> str:
+        return f"Exponential({self.value})"
+
+    def emit(self, name, tier):
+        code = Code(name, Arguments)
+        power = code.elementwise("exp", code.builder.sitofp(code.thread, F64))
+        code.store(code.add(code.builder.fptosi(power, I64), self.value), code.pointer("output"))
+        return code
+
+
 def run(made: compiler.Compiler, kernel: Constant) -> int:
     output = np.zeros(1, np.int64)
     arguments = np.array(Arguments(output.ctypes.data), np.int64)
@@ -50,7 +65,7 @@ def folder(tmp_path, monkeypatch):
 def test_code_is_kept_and_used_again(folder, monkeypatch):
     assert run(compiler.Compiler(cpu.tier()), Constant(7)) == 7
     (entry,) = folder.iterdir()
-    monkeypatch.setattr(compiler.Compiler, "_compile", lambda self, code: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiler.Compiler, "_compile", lambda self, kernel: pytest.fail("compiled again"))
     assert run(compiler.Compiler(cpu.tier()), Constant(7)) == 7
     assert list(folder.iterdir()) == [entry]
 
@@ -71,7 +86,22 @@ def test_every_changed_bit_of_an_entry_is_noticed(folder):
     whole = entry.read_bytes()
     for place in range(0, len(whole), 97):
         entry.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        assert compiler.stored(entry.stem, lambda: b"made") == b"made"
+        assert stored(entry.name, lambda: b"made") == b"made"
+
+
+def test_an_entry_under_the_name_of_another_is_not_taken(folder):
+    assert stored("one", lambda: b"first") == b"first"
+    (folder / "one").rename(folder / "other")
+    assert stored("other", lambda: b"second") == b"second"
+    assert stored("other", lambda: b"third") == b"second"
+
+
+def test_code_that_has_no_image_is_kept_as_an_object(folder, monkeypatch):
+    assert run(compiler.Compiler(cpu.tier()), Exponential(7)) == 8
+    (entry,) = folder.iterdir()
+    assert MAGIC not in entry.read_bytes()
+    monkeypatch.setattr(compiler.Compiler, "_compile", lambda self, kernel: pytest.fail("compiled again"))
+    assert run(compiler.Compiler(cpu.tier()), Exponential(7)) == 8
 
 
 def test_other_tiers_have_entries_of_their_own(folder):
@@ -100,7 +130,7 @@ print(run(compiler.Compiler(cpu.tier()), Constant(13)))
 """
     started = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(3)]
     assert [process.communicate(timeout=60)[0].strip() for process in started] == ["13"] * 3
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(folder.glob("qcore_*"))) == 1
 
 
 def test_an_unknown_tier_is_refused(monkeypatch):
@@ -110,6 +140,36 @@ def test_an_unknown_tier_is_refused(monkeypatch):
 
 
 def test_lower_tiers_leave_out_the_features_of_higher_ones():
-    for lower, higher in zip(cpu.TIERS[1:], cpu.TIERS, strict=False):
+    own = [tier for tier in cpu.TIERS if tier.family == cpu.family()]
+    for lower, higher in zip(own[1:], own, strict=False):
         allowed = cpu.target_features(lower).split(",")
         assert not {f"+{need}" for need in set(higher.needs) - set(lower.needs)} & set(allowed)
+
+
+@pytest.mark.parametrize(
+    ("family", "features", "names"),
+    [
+        ("x86_64", {"avx2": True, "avxvnni": False}, ["avx2", "generic"]),
+        ("aarch64", {"dotprod": True, "i8mm": True}, ["i8mm", "dotprod", "generic"]),
+        ("aarch64", {"dotprod": True, "i8mm": False, "avx2": True}, ["dotprod", "generic"]),
+        ("aarch64", {}, ["generic"]),
+        ("riscv64", {"dotprod": True}, ["generic"]),
+    ],
+)
+def test_tiers_are_those_of_the_processor_s_family(monkeypatch, family, features, names):
+    monkeypatch.setattr(cpu, "family", lambda: family)
+    monkeypatch.setattr(cpu, "features", lambda: features)
+    assert [(tier.name, tier.family) for tier in cpu.usable()] == [(name, family) for name in names]
+
+
+@pytest.mark.parametrize(("word", "bit", "told"), [(16, 1 << 20, True), (16, 1 << 19, False), (26, 1 << 13, False)])
+def test_linux_is_asked_for_what_llvm_does_not_look_for(monkeypatch, word, bit, told):
+    """Its auxiliary vector has bits for features that LLVM's report of aarch64 leaves out."""
+
+    class System:
+        def getauxval(self, asked):
+            return {16: 1 << 20, 26: 1 << 12}[asked.value]
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: System())
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    assert cpu._told(word, bit, b"") is told

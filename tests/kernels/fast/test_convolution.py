@@ -157,15 +157,8 @@ def test_a_filter_computed_at_run_time_is_left_to_numpy():
     assert lowered(executor.allocated(), executor.values)[0].reason == "the filter is computed at run time"
 
 
-@pytest.mark.parametrize("filter_zero_point", [0, 100, 151, 255])
-@pytest.mark.parametrize(
-    ("operator", "filter", "options"),
-    [("CONV_2D", [20, 3, 2, 6], {}), ("DEPTHWISE_CONV_2D", [1, 3, 2, 6], {"depth_multiplier": 1}), ("DEPTHWISE_CONV_2D", [1, 5, 5, 6], {})],
-    ids=["conv", "depthwise", "depthwise 5x5"],
-)
-def test_uint8_filters_with_any_zero_point(tier, operator, filter, options, filter_zero_point):
-    """Less their zero point the weights pass 8 bits."""
-    rng = np.random.default_rng(11)
+def uint8_model(rng, operator, filter, options, filter_zero_point):
+    """The filter's codes go from 0 to 255."""
     channels = filter[3 if operator == "DEPTHWISE_CONV_2D" else 0]
     value = rng.integers(0, 256, filter).astype(np.uint8)
     value.flat[:2] = 0, 255
@@ -175,5 +168,17 @@ def test_uint8_filters_with_any_zero_point(tier, operator, filter, options, filt
         T("uint8", filter, 0.01, filter_zero_point, 0, value),
         T("int32", [channels], 0.05 * 0.01, 0, 0, bias),
     ]
-    m = one_operator(operator, tensors, [T("uint8", [1, 5, 5, channels], 0.4, 120)], CONV | options)
+    return one_operator(operator, tensors, [T("uint8", [1, 5, 5, channels], 0.4, 120)], CONV | options)
+
+
+@pytest.mark.parametrize("filter_zero_point", [0, 100, 151, 255])
+@pytest.mark.parametrize(
+    ("operator", "filter", "options"),
+    [("CONV_2D", [20, 3, 2, 6], {}), ("DEPTHWISE_CONV_2D", [1, 3, 2, 6], {"depth_multiplier": 1}), ("DEPTHWISE_CONV_2D", [1, 5, 5, 6], {})],
+    ids=["conv", "depthwise", "depthwise 5x5"],
+)
+def test_uint8_filters_with_any_zero_point(tier, operator, filter, options, filter_zero_point):
+    """Less their zero point the weights pass 8 bits."""
+    rng = np.random.default_rng(11)
+    m = uint8_model(rng, operator, filter, options, filter_zero_point)
     assert_fast(m, random_inputs(m, rng))
