@@ -9,6 +9,8 @@ kernels/internal/reference/concatenation.h#ConcatenationWithScaling.
 
 from __future__ import annotations
 
+import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +89,12 @@ def prepare_concatenation(node: Node) -> Step:
             require_same_quantization(node, input, output)
     require_centred_int16(node, *inputs, output)
     tables = tuple(rescaling(node, input, output) if output.dtype == "uint8" else None for input in inputs)
-    return Step(concatenate, Params(axis, tables), (require_shape(node, infer_concatenation(shapes, axis)),))
+    shape = require_shape(node, infer_concatenation(shapes, axis))
+    parts: list[int | None] = [None] * len(inputs)
+    if math.prod(shape[:axis]) == 1:
+        starts = itertools.accumulate(map(math.prod, shapes), initial=0)
+        parts = [start if table is None else None for start, table in zip(starts, tables, strict=False)]
+    return Step(concatenate, Params(axis, tables), (shape,), parts=tuple(parts))
 
 
 def prepare_pack(node: Node) -> Step:

@@ -218,6 +218,9 @@ class Step:
     scratch: bytes of temporary arrays that the kernel takes at most, where they are more than a few times inputs and outputs.
     updates: inputs that are variables which the kernel gives new values, as further arrays after its outputs.
     known: True where the outputs follow from shapes and parameters alone, whatever the inputs' values.
+    parts: for each input, from which element of the output on it lies there as it is, in one piece; None where it does not. Such inputs
+        may share the output's memory.
+    tabulated: the step that gives the same results, where params are the table of these.
     """
 
     kernel: Callable[..., Array | tuple[Array, ...]]
@@ -226,6 +229,8 @@ class Step:
     scratch: int = 0
     updates: tuple[int, ...] = ()
     known: bool = False
+    parts: tuple[int | None, ...] = ()
+    tabulated: Step | None = None
 
 
 @dataclass(frozen=True)

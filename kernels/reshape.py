@@ -68,7 +68,7 @@ def prepare_reshape(node: Node) -> Step:
     input = node.input(0)
     require_same_type(node, input, node.output)
     shape = infer_shape(node, input.shape, wanted_shape(node))
-    return Step(reshape, Params(shape), (shape,))
+    return Step(reshape, Params(shape), (shape,), parts=(0,))
 
 
 def prepare_squeeze(node: Node) -> Step:
@@ -84,7 +84,7 @@ def prepare_squeeze(node: Node) -> Step:
     for axis in axes:
         node.require(input.shape[axis] == 1, f"axis {axis} of '{input.name}' {list(input.shape)} is to go, but is not 1")
     shape = tuple(size for axis, size in enumerate(input.shape) if axis not in axes)
-    return Step(reshape, Params(shape), (shape,))
+    return Step(reshape, Params(shape), (shape,), parts=(0,))
 
 
 def prepare_expand_dims(node: Node) -> Step:
@@ -95,7 +95,7 @@ def prepare_expand_dims(node: Node) -> Step:
     require_centred_int16(node, input)
     axis = normalize_axis(node, single_integer(node, node.input(1)), input.rank + 1)
     shape = require_shape(node, input.shape[:axis] + (1,) + input.shape[axis:])
-    return Step(reshape, Params(shape), (shape,))
+    return Step(reshape, Params(shape), (shape,), parts=(0,))
 
 
 def reshape(p: Params, x: Array, _shape: Array | None = None) -> Array:

@@ -19,7 +19,7 @@ from qcore.kernels.pad import PadParams
 def lower_reshape(site: Site) -> list[Call]:
     """RESHAPE, SQUEEZE and EXPAND_DIMS."""
     x, output = site.input(0), site.outputs[0]
-    return [runs(site.tier, x, output, 0, 1, x.nbytes)]
+    return runs(site.tier, x, output, 0, 1, x.nbytes)
 
 
 def lower_concatenation(site: Site) -> list[Call]:
@@ -36,7 +36,7 @@ def lower_concatenation(site: Site) -> list[Call]:
             rescaled = site.scratch.take(x.size).reshape(x.shape)
             calls += look_up_calls(site.tier, x, table, rescaled)
             x = rescaled
-        calls.append(runs(site.tier, x, output, start, count, x.nbytes // count))
+        calls += runs(site.tier, x, output, start, count, x.nbytes // count)
         start += x.nbytes // count
     return calls
 
@@ -52,7 +52,7 @@ def lower_pad(site: Site) -> list[Call]:
     axes = [axis for axis, (inner, outer) in enumerate(zip(x.shape, p.shape, strict=True)) if inner != outer]
     site.require(x.size > 0, "an empty input")
     if not axes:
-        return [runs(site.tier, x, output, 0, 1, x.nbytes)]
+        return runs(site.tier, x, output, 0, 1, x.nbytes)
     first, last = axes[0], axes[-1]
     site.require(last - first < 2, f"padding along axes {axes}")
     (top, bottom), (left, right) = around(p, x, first), around(p, x, last) if last > first else (0, 0)
@@ -82,7 +82,12 @@ SHORT = 1024
 """Bytes of the longest run that is copied vector by vector."""
 
 
-def runs(tier: Tier, x: Array, output: Array, start: int, count: int, size: int) -> Call:
-    """So many runs of an array, one after the other in it, each of so many bytes, to where they start in each part of the output."""
+def runs(tier: Tier, x: Array, output: Array, start: int, count: int, size: int) -> list[Call]:
+    """So many runs of an array, one after the other in it, each of so many bytes, to where they start in each part of the output.
+
+    There is nothing to do where they lie there already (see ``Step.parts``).
+    """
+    if count == 1 and x.ctypes.data == output.ctypes.data + start:
+        return []
     arguments = RunArguments(x.ctypes.data, output.ctypes.data + start, count, size, size, output.nbytes // max(1, count))
-    return Call(Runs(count > 1 and vector_bytes(tier) <= size <= SHORT), arguments, (x,))
+    return [Call(Runs(count > 1 and vector_bytes(tier) <= size <= SHORT), arguments, (x,))]

@@ -318,7 +318,13 @@ class Planner:
             for i in first
             if i in shapes and i not in constants and not self.graph.tensors[i].is_variable and self.graph.tensors[i].dtype != "string"
         ]
-        lives = [Life(bytes_of(self.graph.tensors[i], shapes[i]), first[i], last.get(i, end)) for i in placed]
+        homes = self.homes(operators, placed, shapes)
+        whole = [i for i in placed if homes[i][0] == i]
+        members = {i: [j for j in placed if homes[j][0] == i] for i in whole}
+        lives = [
+            Life(bytes_of(self.graph.tensors[i], shapes[i]), min(first[j] for j in members[i]), max(last.get(j, end) for j in members[i]))
+            for i in whole
+        ]
         biggest = max((life.size for life in lives), default=0)
         offsets, arena_size = place(lives) if biggest <= self.settings.memory_limit else ([0] * len(lives), biggest)
         peak = arena_size + computed + scratch
@@ -327,7 +333,24 @@ class Planner:
                 f"the graph needs {peak} bytes (tensors {arena_size}, variables and computed constants {computed}, temporaries {scratch}), "
                 f"{self.limit}"
             )
-        return Plan(operators, constants, shapes, dict(zip(placed, offsets, strict=True)), arena_size, peak, last)
+        starts = dict(zip(whole, offsets, strict=True))
+        return Plan(operators, constants, shapes, {i: starts[home] + start for i, (home, start) in homes.items()}, arena_size, peak, last)
+
+    def homes(self, operators: list[PlannedOperator], placed: list[int], shapes: Mapping[int, Shape]) -> dict[int, tuple[int, int]]:
+        """For each tensor the one whose memory it has, itself or one that it is a part of, and the byte there at which it begins.
+
+        The graph's inputs have memory of their own, since they may be written before outputs are read.
+        """
+        homes = {i: (i, 0) for i in placed}
+        for planned in reversed(operators):
+            step, output = planned.step, planned.operator.outputs[0] if planned.operator.outputs else OPTIONAL
+            if step is None or output not in homes:
+                continue
+            home, start = homes[output]
+            for i, part in zip(planned.operator.inputs, step.parts, strict=False):
+                if part is not None and i in homes and homes[i] == (i, 0) and i not in self.graph.inputs and i != home:
+                    homes[i] = home, start + part * bytes_of(self.graph.tensors[i], (1,))
+        return homes
 
 
 def run_step(planned: PlannedOperator, step: Step, inputs: list[Array | None]) -> tuple[Array, ...]:
