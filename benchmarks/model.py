@@ -21,8 +21,8 @@ import numpy as np
 import qcore
 from benchmarks.cases import cases
 from benchmarks.runtimes import RUNTIMES, Unavailable, outputs, ready
-from qcore.cli.inputs import random_elements
 from qcore.model import Model
+from qcore.runtime.real_values import random_elements
 
 FAST, *OTHERS = RUNTIMES
 

@@ -18,7 +18,7 @@ kernels/internal/optimized/integer_ops/add.h, optimized_ops.h#AddElementwise; XN
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 
@@ -56,6 +56,7 @@ class Params:
     rescaled2: likewise for the second operand.
     combine: the sum or difference, of int32.
     requantize: from the common scale to the output's.
+    input1, input2: the integers that the tables were made of, by name.
     """
 
     rescaled1: NDArray[np.int32]
@@ -65,6 +66,8 @@ class Params:
     output_zero_point: int
     activation_min: int
     activation_max: int
+    input1: Mapping[str, int]
+    input2: Mapping[str, int]
 
 
 def prepare_add(node: Node) -> Step:
@@ -105,14 +108,15 @@ def prepare_quantized(node: Node, combine: Function) -> Step:
     if right_shifts is None:
         left_shift, power = (SQUARE_LEFT_SHIFT, 2) if combine is squared_difference else (LEFT_SHIFT[output.dtype], 1)
         common = float(np.float32(2) * np.float32(max(input1.scale, input2.scale)))
-        rescaled1, rescaled2 = (rescaled_codes(node, operand, common, left_shift) for operand in (input1, input2))
+        (rescaled1, integers1), (rescaled2, integers2) = (rescaled_codes(node, operand, common, left_shift) for operand in (input1, input2))
         factor = common**power / float(np.float32(1 << power * left_shift) * np.float32(output.scale))
         requantize: Requantize = any_factor(factor) if combine is np.subtract else factor_below_one(node, factor, output)
     else:
         rescaled1, rescaled2 = (rounding_divide_by_pot(all_codes("int16"), right_shift) for right_shift in right_shifts)
+        integers1, integers2 = ({"right_shift": right_shift} for right_shift in right_shifts)
         requantize = unchanged
     activation = quantized_activation_range(node, node.options.get("fused_activation_function", "NONE"), output)
-    params = Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation)
+    params = Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation, integers1, integers2)
     if node.arithmetic != "reference" and right_shifts is None and combine is np.add and input1.shape == input2.shape:
         rounded_once1, rounded_once2 = (codes_rounded_once(operand, common, left_shift) for operand in (input1, input2))
         vectors = replace(params, rescaled1=rounded_once1, rescaled2=rounded_once2)
@@ -145,8 +149,12 @@ def prepare_delegated(node: Node, combine: Function, shape: Shape) -> Step:
         (all_codes(operand.dtype) - np.int32(operand.zero_point)) * np.int32(multiplier)
         for operand, multiplier in zip(inputs, multipliers, strict=True)
     )
+    integers1, integers2 = (
+        {"zero_point": operand.zero_point, "multiplier": multiplier} for operand, multiplier in zip(inputs, multipliers, strict=True)
+    )
     activation = float32_activation_range(node, node.options["fused_activation_function"], output)
-    return Step(add_rescaled, Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation), (shape,))
+    params = Params(rescaled1, rescaled2, combine, requantize, output.zero_point, *activation, integers1, integers2)
+    return Step(add_rescaled, params, (shape,))
 
 
 def legacy_shifts(node: Node) -> tuple[int, int] | None:
@@ -166,10 +174,11 @@ def legacy_shifts(node: Node) -> tuple[int, int] | None:
     return shifts
 
 
-def rescaled_codes(node: Node, operand: Operand, common: float, left_shift: int) -> NDArray[np.int32]:
-    """Every code at the common scale, in units of ``2**-left_shift``."""
+def rescaled_codes(node: Node, operand: Operand, common: float, left_shift: int) -> tuple[NDArray[np.int32], dict[str, int]]:
+    """Every code at the common scale, in units of ``2**-left_shift``, and the integers that this takes."""
     rescale = factor_below_one(node, operand.scale / common, operand)
-    return rescale((all_codes(operand.dtype) - np.int32(operand.zero_point)) << left_shift)
+    codes = rescale((all_codes(operand.dtype) - np.int32(operand.zero_point)) << left_shift)
+    return codes, {"zero_point": operand.zero_point, "left_shift": left_shift, "multiplier": rescale.multiplier, "shift": rescale.shift}
 
 
 def factor_below_one(node: Node, factor: float, operand: Operand) -> RightRounding:

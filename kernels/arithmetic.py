@@ -39,12 +39,12 @@ def prepare_atan2(node: Node) -> Step:
 
 def maximum(x: Array, y: Array) -> Array:
     """``x if x > y else y``: where either is NaN, y."""
-    return np.where(x > y, x, y)
+    return np.maximum(x, y) if x.dtype.kind in "iu" else np.where(x > y, x, y)
 
 
 def minimum(x: Array, y: Array) -> Array:
     """``x if x < y else y``: where either is NaN, y."""
-    return np.where(x < y, x, y)
+    return np.minimum(x, y) if x.dtype.kind in "iu" else np.where(x < y, x, y)
 
 
 def power_float(x: Array, y: Array) -> Array:

@@ -60,17 +60,19 @@ class DynamicRange:
 
     quantize: from float32[..., depth].
     real_values: what the bias is added to; float64 where that is the first rounding after a product.
+    asymmetric: rows have zero points.
     """
 
     quantize: Callable[[NDArray[np.float32]], QuantizedRows]
     real_values: Scaling
+    asymmetric: bool
 
 
 def dynamic_range(asymmetric: bool, delegated: bool, builtin: Scaling | None = None) -> DynamicRange:
     """How a kernel does it: TensorFlow Lite's, or XNNPACK where it takes the operator; builtin: the former's, if not ``real_values``."""
     if delegated:
-        return DynamicRange(quantize_rows_to_even, unrounded_values)
-    return DynamicRange(partial(quantize_rows, asymmetric=asymmetric), builtin or real_values)
+        return DynamicRange(quantize_rows_to_even, unrounded_values, True)
+    return DynamicRange(partial(quantize_rows, asymmetric=asymmetric), builtin or real_values, asymmetric)
 
 
 def quantize_rows(x: NDArray[np.float32], asymmetric: bool) -> QuantizedRows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -19,16 +20,22 @@ def unary_step(kernel: Callable[[Any, Array], Array], params: Any, input: Operan
 
     Integers of 8 bits run as a table, and those of 16 bits where the tensor has more elements than the table.
     """
-    storage = input.storage
+    step, storage = Step(kernel, params, (input.shape,)), input.storage
     if storage.kind in "iu" and (storage.itemsize == 1 or (storage.itemsize == 2 and math.prod(input.shape) > 1 << 16)):
         codes = np.arange(1 << (8 * storage.itemsize), dtype=f"u{storage.itemsize}").view(storage)
-        return Step(look_up, kernel(params, codes), (input.shape,))
-    return Step(kernel, params, (input.shape,))
+        return Step(look_up, kernel(params, codes), step.shapes, tabulated=step)
+    return step
 
 
 def vector_step(width: int, vectors: Step, rest: Step) -> Step:
     """The step of a vector loop over all elements in the order of memory, made of two that map each element by itself."""
-    return Step(along_memory, VectorLoop(width, elementwise(vectors), elementwise(rest)), vectors.shapes)
+    alone = Step(along_memory, VectorLoop(width, elementwise(untabulated(vectors)), elementwise(untabulated(rest))), vectors.shapes)
+    return replace(alone, params=VectorLoop(width, elementwise(vectors), elementwise(rest)), tabulated=alone)
+
+
+def untabulated(step: Step) -> Step:
+    """What a step's table was made of, or the step itself."""
+    return step.tabulated or step
 
 
 def elementwise(step: Step) -> Elementwise:

@@ -206,7 +206,7 @@ class _Writer:
 
     def place(self, position: int, v: int = 0) -> int:
         """Bytes to a vector of so many positions that have them all."""
-        return (position * self.kernel.vectors + v) * self.bytes.count
+        return (position * self.kernel.vectors + v) * STEP * self.tier.lanes
 
     def ones(self, group: int, row: int) -> object:
         """Weights of 1 for those rows of a group that an output row reads."""
@@ -271,9 +271,9 @@ def interleaved(code: Code, tier: Tier, rows: list[Value]) -> list[Value]:
     if kind.count * kind.element.width == 8 * lanes.count:
         vectors = _unpacked(code, rows)
     else:
-        halves = [code.joined(rows[start : start + len(rows) // 2]) for start in (0, len(rows) // 2)]
+        low, high = (code.joined(rows[start : start + len(rows) // 2]) for start in (0, len(rows) // 2))
         order = channel_order(tier, kind.count // tier.lanes)
-        vectors = [code.shuffle(*halves, [kind.count * row + channel for channel in part for row in range(len(rows))]) for part in order]
+        vectors = [code.shuffle(low, high, [kind.count * row + channel for channel in part for row in range(len(rows))]) for part in order]
     return [code.builder.bitcast(one, lanes) for one in vectors]
 
 

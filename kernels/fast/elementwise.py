@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,8 +16,9 @@ from qcore.kernels.fast.bytes_out import GROUP, Range, to_bytes
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.depthwise import interleaved
 from qcore.kernels.fast.ir import I8, I16, I32, I64, Code, Value, number, vector
-from qcore.kernels.fast.products import WordDot
+from qcore.kernels.fast.products import Dot, WordDot
 from qcore.kernels.fast.requantization import Kind
+from qcore.kernels.fast.rows import Walk
 
 CODES = 256
 PART = 16
@@ -76,12 +78,8 @@ class Lookup:
             if self.entry == 1:
                 code.store(found[0], to)
             else:
-                vectors = interleaved(code, tier, found)
-                for i, part in enumerate(range(0, size, PART)):
-                    # The same part of each vector, one after the other, is in order again.
-                    taken = [*range(part, part + PART), *range(size + part, size + part + PART)]
-                    halves = [code.shuffle(one, other, taken) for one, other in (vectors[:2], vectors[2:])]
-                    code.store(code.joined(halves), to, i * size)
+                for i, entries in enumerate(in_turn(code, tier, found)):
+                    code.store(entries, to, i * size)
 
     def _by_codes(self, code: Code) -> None:
         kinds = {1: I8, 2: I16, 4: I32}
@@ -106,16 +104,25 @@ class ByteTable:
         return code.builder.select(code.builder.icmp_signed("<", codes, number(kind, 0)), high, low)
 
 
+def in_turn(code: Code, tier: Tier, planes: list[Value]) -> list[Value]:
+    """Vectors of the first, second, third and fourth bytes of entries as vectors of the entries; with AVX-512."""
+    vectors, size = interleaved(code, tier, planes), block_bytes(tier)
+    entries = []
+    for part in range(0, size, PART):
+        # The same part of each vector, one after the other, is in order again.
+        taken = [*range(part, part + PART), *range(size + part, size + part + PART)]
+        entries.append(code.joined([code.shuffle(one, other, taken) for one, other in (vectors[:2], vectors[2:])]))
+    return entries
+
+
 class Arguments(NamedTuple):
     """What a call about pairs of codes is about.
 
-    The output is made in rows of one length. The last row may overlap the one before, and so may the last block of each row.
-
-    input1, input2, output: addresses; input2 has the length of a row where it repeats.
-    rows; last_row: where the last begins. length: of a row; last_block: where its last block begins; blocks.
-    table1, table2: addresses of ``packed_table``, for sums of tables.
+    input1, input2, output: addresses. starts, rows, length: as ``rows`` has them.
+    table1, table2: addresses of ``packed_table``, for sums of tables; or of uint8[256], for bent ones.
     factors_high, factors_low: two int16, the first input's before the second's; the factors of uint8 codes in a linear sum are
         ``high * 2**HIGH + low``. offset: int32, of such a sum.
+    half, away: int32; sums below half have away taken off.
     zero_point1, zero_point2: of uint8 codes, for products; input_flip: 128 where the inputs are int8, else 0.
     constants: address of the requantization's.
     """
@@ -123,16 +130,16 @@ class Arguments(NamedTuple):
     input1: int
     input2: int
     output: int
+    starts: int
     rows: int
-    last_row: int
     length: int
-    blocks: int
-    last_block: int
     table1: int
     table2: int
     factors_high: int
     factors_low: int
     offset: int
+    half: int
+    away: int
     zero_point1: int
     zero_point2: int
     input_flip: int
@@ -143,7 +150,7 @@ class Arguments(NamedTuple):
     flip: int
 
 
-Operation = Literal["tables", "linear", "product"]
+Operation = Literal["tables", "squares", "linear", "bent", "product"]
 
 HIGH = 15
 """The low parts of factors are within ``2**(HIGH - 1)``."""
@@ -153,16 +160,17 @@ HIGH = 15
 class Pairs:
     """A kernel.
 
-    operation: on both codes: a sum of their entries in two tables; a linear sum; a product less zero points.
+    operation: on both codes: a sum of their entries in two tables, or its square; a linear sum, or
+        one to which a byte from a table is added for each code, which takes AVX-512; a product less zero points.
     kind: of the requantization.
-    repeats: the second input is the same for every row.
-    partial: a row is shorter than a block.
+    walk: of the rows.
+    away: negative sums are lowered first.
     """
 
     operation: Operation
     kind: Kind
-    repeats: bool
-    partial: bool
+    walk: Walk
+    away: bool = False
 
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function. Threads share the rows."""
@@ -170,49 +178,50 @@ class Pairs:
         operation = OPERATIONS[self.operation](code, tier)
         planes = requantization.load(code, self.kind, code.pointer("constants"), tier.lanes)
         output, kind = Range.of(code, tier), vector(I8, block_bytes(tier))
-        with code.loop(*code.share(code["rows"])) as row:
-            start = code.smaller(code.multiply(row, code["length"]), code["last_row"])
-            with code.loop(0, code["blocks"]) as block:
-                in_row = code.smaller(code.multiply(block, block_bytes(tier)), code["last_block"])
-                place = code.add(start, in_row)
-                x = code.load(kind, code.pointer("input1"), place)
-                y = code.load(kind, code.pointer("input2"), in_row if self.repeats else place)
-                steps = [requantization.emit(code, self.kind, lanes, planes) for lanes in operation.lanes(x, y)]
-                (codes,) = to_bytes(code, tier, [steps], output)
-                to = code.at(code.pointer("output"), place)
-                if self.partial:
-                    code.store_first(codes, to, code["length"])
-                else:
-                    code.store(codes, to)
+        half, away = (code.splat(code.builder.trunc(code[name], I32), tier.lanes) for name in ("half", "away"))
+        with self.walk.blocks(code, kind.count) as (one, other, to):
+            x, y = (self.walk.load(code, kind, i, place, 1) for i, place in enumerate((one, other)))
+            sums = operation.lanes(x, y)
+            if self.away:
+                b = code.builder
+                sums = [b.select(b.icmp_signed("<", lanes, half), b.sub(lanes, away), lanes) for lanes in sums]
+            steps = [requantization.emit(code, self.kind, lanes, planes) for lanes in sums]
+            (codes,) = to_bytes(code, tier, [steps], output)
+            self.walk.store(code, codes, to, 1)
         return code
 
 
 class _Linear:
-    """A sum of multiples of the codes."""
+    """A sum of multiples of the codes; of bytes from two tables too where it is bent."""
 
-    def __init__(self, code: Code, tier: Tier):
-        self.code, self.tier, self.dot = code, tier, WordDot(code, tier)
+    def __init__(self, code: Code, tier: Tier, bent: bool = False):
+        self.code, self.tier, self.dot, self.all_bytes = code, tier, WordDot(code, tier), Dot(code, tier)
         self.flip = code.splat(code.builder.trunc(code["input_flip"], I8), block_bytes(tier))
         names = "factors_high", "factors_low", "offset"
         self.high, self.low, self.offset = (code.splat(code.builder.trunc(code[name], I32), tier.lanes) for name in names)
 
+        self.bends = [ByteTable(code, code.pointer(name)) for name in ("table1", "table2")] if bent else []
+
     def lanes(self, x: Value, y: Value) -> list[Value]:
-        """Sums of the multiples: both codes of a pair are the words of a lane."""
-        b, dot, zero = self.code.builder, self.dot, number(x.type, 0)
-        high, low, none = dot.weights(self.high), dot.weights(self.low), number(self.offset.type, 0)
-        sums = []
-        for bytes_ in interleaved(self.code, self.tier, [b.xor(x, self.flip), zero, b.xor(y, self.flip), zero]):
-            words = dot.inputs(bytes_)
-            upper = b.shl(dot.add(none, words, high), number(none.type, HIGH))
-            sums.append(dot.add(b.add(upper, self.offset), words, low))
+        """Sums of the multiples: both codes of a pair are the words of a lane; their bytes from tables are the upper halves of these."""
+        b, dot, kind = self.code.builder, self.dot, self.offset.type
+        high, low, none = dot.weights(self.high), dot.weights(self.low), number(kind, 0)
+        sums, above = [], [bend.look_up(codes) for bend, codes in zip(self.bends, (x, y), strict=False)] or [number(x.type, 0)] * 2
+        for bytes_ in interleaved(self.code, self.tier, [b.xor(x, self.flip), above[0], b.xor(y, self.flip), above[1]]):
+            words, offset = dot.inputs(bytes_), self.offset
+            if self.bends:
+                offset = self.all_bytes.add(offset, bytes_, b.bitcast(number(kind, 0x01000100), bytes_.type))
+                words = dot.inputs(b.and_(b.bitcast(bytes_, kind), number(kind, 0x00FF00FF)))
+            upper = b.shl(dot.add(none, words, high), number(kind, HIGH))
+            sums.append(dot.add(b.add(upper, offset), words, low))
         return sums
 
 
 class _Tables:
     """Entries of two tables, added up."""
 
-    def __init__(self, code: Code, tier: Tier):
-        self.code, self.tier = code, tier
+    def __init__(self, code: Code, tier: Tier, squared: bool = False):
+        self.code, self.tier, self.squared = code, tier, squared
         pointers = [code.pointer("table1"), code.pointer("table2")]
         if tier.name == "avx512":
             self.planes = [[ByteTable(code, code.at(pointer, k * CODES)) for k in range(4)] for pointer in pointers]
@@ -220,8 +229,10 @@ class _Tables:
             self.pointers = pointers
 
     def lanes(self, x: Value, y: Value) -> list[Value]:
-        """Sums of the entries."""
-        return [self.code.builder.add(one, other) for one, other in zip(self.entries(x, 0), self.entries(y, 1), strict=True)]
+        """Sums of the entries, or their squares."""
+        b = self.code.builder
+        sums = [b.add(one, other) for one, other in zip(self.entries(x, 0), self.entries(y, 1), strict=True)]
+        return [b.mul(total, total) for total in sums] if self.squared else sums
 
     def entries(self, codes: Value, which: int) -> list[Value]:
         """A table's entry for each code."""
@@ -262,7 +273,9 @@ class _Product:
 
 OPERATIONS: dict[Operation, Callable[[Code, Tier], _Tables | _Linear | _Product]] = {
     "tables": _Tables,
+    "squares": partial(_Tables, squared=True),
     "linear": _Linear,
+    "bent": partial(_Linear, bent=True),
     "product": _Product,
 }
 """Written once before the loops; their ``lanes`` of a block of both inputs are int32, in ``channel_order``."""

@@ -130,10 +130,13 @@ class Code:
 
     def store_first(self, value: Value, pointer: Value, count: Value) -> None:
         """Write the first so many elements of a vector."""
-        kind = value.type
-        lanes = ir.Constant(vector(I32, kind.count), list(range(kind.count)))
-        mask = self.builder.icmp_signed("<", lanes, self.splat(self.builder.trunc(count, I32), kind.count))
-        self.call(f"llvm.masked.store.{short_name(kind)}.p0", ir.VoidType(), [value, pointer, ir.Constant(I32, 1), mask])
+        mask = self.first(value.type.count, count)
+        self.call(f"llvm.masked.store.{short_name(value.type)}.p0", ir.VoidType(), [value, pointer, ir.Constant(I32, 1), mask])
+
+    def first(self, lanes: int, count: Value) -> Value:
+        """A mask of so many lanes: the first ``count``."""
+        places = ir.Constant(vector(I32, lanes), list(range(lanes)))
+        return self.builder.icmp_signed("<", places, self.splat(self.builder.trunc(count, I32), lanes))
 
     # Vectors
 

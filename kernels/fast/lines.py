@@ -115,12 +115,12 @@ class Line:
         """bool[tries, steps]: it reaches the step with the first accumulator that should, and not before."""
         first = ((self.start - (BASE_BITS - BASE))[:, begins.channel] + begins.accumulator).astype(np.float64)
         reached, before = self.steps(np.stack((first, first - 1)), begins.channel)
-        return (reached > begins.step - 0.5) & (before < begins.step - 0.5)
+        return np.asarray((reached > begins.step - 0.5) & (before < begins.step - 0.5))
 
     def stays_within_words(self, bound: int) -> NDArray[np.bool_]:
         """bool[tries, channels]: so it does from the least accumulator to the greatest."""
         ends = np.stack((self.start - bound, self.start + bound)).astype(np.int32).view(np.float32)
-        return (np.abs(self.steps(ends.astype(np.float64), slice(None))) + 256 < WORD).all(axis=0)
+        return np.asarray((np.abs(self.steps(ends.astype(np.float64), slice(None))) + 256 < WORD).all(axis=0))
 
 
 def line(by: Constants, lowest: int, highest: int, bound: int) -> Line | None:
@@ -240,7 +240,7 @@ def _search(rule: _Rule, begins: _Begins, bound: int) -> NDArray[np.int16] | Non
         fits = np.ones(tried.start.shape, np.bool_)
         attempt, missed = np.nonzero(~tried.meets(begins))
         fits[attempt, begins.channel[missed]] = False
-        met = fits.any(axis=0)
+        met: NDArray[np.bool_] = np.any(fits, axis=0)
         found[left[met]] = start + fits.argmax(axis=0)[met]
         rule, begins, left = rule.of(~met), begins.of(~met), left[~met]
         start += len(choices)

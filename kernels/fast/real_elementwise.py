@@ -1,4 +1,4 @@
-"""Elementwise operators of float32: sums and products of two tensors, and the functions of ``float_functions``."""
+"""Functions of one float32: those of ``float_functions``, clamps, and single instructions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from qcore.kernels import activation, float_functions
+from qcore.kernels import activation, float_functions, rectifier
 from qcore.kernels.delegate import flushed
-from qcore.kernels.elementwise import PlainParams
 from qcore.kernels.fast.cpu import Tier
 from qcore.kernels.fast.float_sums import FLOAT, bounded
 from qcore.kernels.fast.ir import F32, I32, I64, Code, Value, number, vector
@@ -24,47 +23,45 @@ EXPONENT, BIAS = 23, 127
 """Of float32: the place of the exponent's bits, and what is added to it."""
 
 
+TOO_GREAT = 89.0
+"""An exponent whose power float32 does not hold; half of it is one that it does."""
+
+INSTRUCTIONS = "fabs", "floor", "ceil", "rint", "sqrt"
+
+
 class Arguments(NamedTuple):
-    """What a call is about.
+    """What a call is about: addresses of float32[numbers]; bits of a clamp's bounds, the first of which is LEAKY_RELU's factor."""
 
-    one, other: addresses of float32[rows, row]; step: bytes from one row of other to the next.
-    low, high: bits of the bounds of the result. output: address of float32[rows, row].
-    """
-
-    one: int
-    other: int
-    step: int
-    rows: int
-    row: int
-    low: int
-    high: int
+    input: int
     output: int
+    numbers: int
+    low: int = 0
+    high: int = 0
 
 
 @dataclass(frozen=True)
 class RealElementwise:
-    """A kernel: add, subtract, multiply, or a function of one tensor: logistic, tanh, hard_swish."""
+    """A kernel.
+
+    function: a method of ``RealWriter``, or one of INSTRUCTIONS.
+    partial: there are fewer numbers than a vector has; else the last vector overlaps the one before.
+    """
 
     function: str
+    partial: bool
 
     def emit(self, name: str, tier: Tier) -> Code:
-        """Write the function."""
-        code = Code(name, Arguments)
-        writer = RealWriter(code, tier.lanes)
-        step = FLOAT * tier.lanes
-        size = code.multiply(code["row"], FLOAT)
-        with code.loop(*code.share(code["rows"])) as row:
-            start = code.multiply(row, size)
-            one, output = (code.at(code.pointer(name), start) for name in ("one", "output"))
-            other = code.at(code.pointer("other"), code.multiply(row, code["step"]))
-            whole = code.builder.and_(size, I64(-step))
-            with code.loop(0, whole, step) as place:
-                x, y = (code.load(writer.kind, pointer, place) for pointer in (one, other))
-                code.store(writer.value(self.function, x, y), output, place)
-            with code.loop(whole, size, step) as place:
-                mask = writer.mask(code.builder.sdiv(code.builder.sub(size, place), I64(FLOAT)))
-                x, y = (writer.load(code.at(pointer, place), mask) for pointer in (one, other))
-                writer.store(writer.value(self.function, x, y), code.at(output, place), mask)
+        """Write the function. Threads share the vectors."""
+        code, lanes = Code(name, Arguments), tier.lanes
+        writer = RealWriter(code, lanes)
+        with code.loop(*code.share(code.builder.sdiv(code.add(code["numbers"], lanes - 1), I64(lanes)))) as i:
+            first = I64(0) if self.partial else code.smaller(code.multiply(i, lanes), code.add(code["numbers"], -lanes))
+            source, to = (code.at(code.pointer(name), code.multiply(first, FLOAT)) for name in ("input", "output"))
+            result = writer.value(self.function, code.load(writer.kind, source))
+            if self.partial:
+                code.store_first(result, to, code["numbers"])
+            else:
+                code.store(result, to)
         return code
 
 
@@ -75,17 +72,34 @@ class RealWriter:
         self.code, self.b, self.lanes = code, code.builder, lanes
         self.kind, self.integers = vector(F32, lanes), vector(I32, lanes)
 
-    def value(self, function: str, x: Value, y: Value) -> Value:
+    def value(self, function: str, x: Value) -> Value:
         """The function's value."""
-        ufuncs = {"add": self.b.fadd, "subtract": self.b.fsub, "multiply": self.b.fmul}
-        if function in ufuncs:
-            return bounded(self.code, ufuncs[function](x, y), self.argument("low"), self.argument("high"))
-        result: Value = getattr(self, function)(x)
+        result: Value = self.code.elementwise(function, x) if function in INSTRUCTIONS else getattr(self, function)(x)
         return result
 
     def argument(self, name: str) -> Value:
         """A float32 of which the bits are passed."""
         return self.code.splat(self.b.bitcast(self.b.trunc(self.code[name], I32), F32), self.lanes)
+
+    def negative(self, x: Value) -> Value:
+        """With the other sign."""
+        return self.b.fneg(x)
+
+    def square(self, x: Value) -> Value:
+        """Times itself."""
+        return self.b.fmul(x, x)
+
+    def clamp(self, x: Value) -> Value:
+        """``rectifier.clamp_float``."""
+        return bounded(self.code, x, self.argument("low"), self.argument("high"))
+
+    def leaky(self, x: Value) -> Value:
+        """``rectifier.leaky_float``."""
+        return self.b.select(self.b.fcmp_ordered(">", x, self.real(0)), x, self.b.fmul(x, self.argument("low")))
+
+    def exp(self, x: Value) -> Value:
+        """``exp(x)``, infinite from TOO_GREAT on."""
+        return self.exponential(self.smaller(x, self.real(TOO_GREAT)))
 
     def logistic(self, x: Value) -> Value:
         """``float_functions.logistic``."""
@@ -93,7 +107,7 @@ class RealWriter:
         return self.b.fdiv(e, self.b.fadd(self.real(1), e))
 
     def exponential(self, x: Value) -> Value:
-        """``exp(x)`` as ``float_functions.logistic`` takes it, up to LOGISTIC_ONE."""
+        """``exp(x)`` as ``float_functions.logistic`` takes it, up to TOO_GREAT."""
         b, f, one, half = self.b, float_functions, self.real(1), self.real(0.5)
         halved = b.fmul(x, half)
         m = self.code.elementwise("floor", b.fadd(b.fmul(halved, self.real(f.LOG2_E)), half))
@@ -156,55 +170,46 @@ class RealWriter:
 
 FUNCTIONS: Mapping[Callable[..., Any], str] = MappingProxyType(
     {float_functions.logistic: "logistic", float_functions.tanh: "tanh", activation.hard_swish_in_sixths: "hard_swish"}
+    | {np.negative: "negative", np.square: "square", np.abs: "fabs"}
+    | {np.floor: "floor", np.ceil: "ceil", np.rint: "rint", np.sqrt: "sqrt"}
 )
 """By the reference's function."""
 
 NEAR: Mapping[Callable[..., Any], str] = MappingProxyType(
-    {activation.logistic: "logistic", activation.tanh: "tanh", activation.hard_swish: "hard_swish"}
+    {activation.logistic: "logistic", activation.tanh: "tanh", activation.hard_swish: "hard_swish", np.exp: "exp"}
 )
 """By a function of the reference that differs from the kernel's in its last bits."""
 
 
 def lower_curve(site: Site) -> list[Call]:
     """A function of one tensor."""
-    curve, x, output = site.params, site.input(0), site.outputs[0]
+    curve, x = site.params, site.input(0)
     if isinstance(curve, partial) and curve.func is flushed:
         (curve,) = curve.args
     exact, near = FUNCTIONS.get(curve), NEAR.get(curve)
     function = exact or near
-    site.require(function is not None and x.dtype == np.float32, "there is no native kernel of this curve")
+    site.require(function is not None, "there is no native kernel of this function")
     assert function is not None
     site.require(near is None or not site.exact, "its function would round otherwise")
     site.require(exact != "hard_swish" or x.size % 4 == 0, "what is left over of vectors is rounded otherwise")
-    rows, row = in_rows(x.size)
-    arguments = Arguments(x.ctypes.data, x.ctypes.data, FLOAT * row, rows, row, 0, 0, output.ctypes.data)
-    return [Call(RealElementwise(function), arguments, (x,))]
+    return function_calls(site, function)
 
 
-def lower_plain(site: Site) -> list[Call]:
-    """ADD, SUB and MUL; one of the inputs may be repeated along the first axes."""
-    p: PlainParams = site.params
-    name, output = getattr(p.function, "__name__", ""), site.outputs[0]
-    site.require(output.dtype == np.float32 and name in ("add", "subtract", "multiply"), "there is no native kernel of this function")
-    one, other = site.input(0), site.input(1)
-    if one.size < other.size and name != "subtract":
-        one, other = other, one
-    site.require(one.shape == output.shape and repeats(other.shape, one.shape), "an input is repeated within")
-    whole = other.size == one.size
-    rows, row = in_rows(one.size) if whole else (one.size // max(1, other.size), other.size)
-    low, high = (int(np.float32(bound).view(np.int32)) for bound in (p.activation_min, p.activation_max))
-    step = FLOAT * row if whole else 0
-    arguments = Arguments(one.ctypes.data, other.ctypes.data, step, rows, row, low, high, output.ctypes.data)
-    return [Call(RealElementwise(name), arguments, (one, other))]
+def lower_clamp(site: Site) -> list[Call]:
+    """RELU and its like."""
+    p: rectifier.FloatClampParams = site.params
+    return function_calls(site, "clamp", p.activation_min, p.activation_max)
 
 
-def in_rows(size: int) -> tuple[int, int]:
-    """Rows that threads may share, and elements of each."""
-    row = next((row for row in (4096, 1024, 256, 64) if size % row == 0), size)
-    return (size // row if row else 0), row
+def lower_leaky(site: Site) -> list[Call]:
+    """LEAKY_RELU."""
+    return function_calls(site, "leaky", site.params)
 
 
-def repeats(shape: Sequence[int], along: Sequence[int]) -> bool:
-    """The array of this shape is as long along the last axes, and of size 1 along those before."""
-    own = [size for i, size in enumerate(shape) if size != 1 or any(s != 1 for s in shape[:i])]
-    return list(along[len(along) - len(own) :]) == own
+def function_calls(site: Site, function: str, low: float = 0, high: float = 0) -> list[Call]:
+    """A function of every number."""
+    x, output = site.readable(0), site.outputs[0]
+    site.require(x.dtype == output.dtype == np.float32, f"numbers of {x.dtype}")
+    bounds = (int(np.float32(bound).view(np.int32)) for bound in (low, high))
+    kernel = RealElementwise(function, x.size < site.tier.lanes)
+    return [Call(kernel, Arguments(x.ctypes.data, output.ctypes.data, x.size, *bounds), (x,))]

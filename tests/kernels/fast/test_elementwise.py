@@ -1,4 +1,4 @@
-"""Functions of one 8-bit code, ADD, SUB and MUL as native code: the reference's integers on every tier."""
+"""Functions of one 8-bit code and of two as native code: the reference's integers on every tier."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import numpy as np
 import pytest
 
 from qcore.kernels import addition, multiplication
-from qcore.kernels.fast.elementwise_lowering import as_float32, as_linear
+from qcore.kernels.fast.stand_ins import Sum, as_float32, as_linear, as_tables
 from qcore.numerics.fixed_point import DoubleRounding, quantize_multiplier
 from qcore.runtime.plan import Settings
-from qcore.runtime.stages import lowered
 from tests.conformance.harness import T, one_operator, random_inputs
 from tests.kernels.fast.compare import assert_fast, run
 
 ARITHMETICS = ["reference", "builtin", "xnnpack"]
+COMPARISONS = ["EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL"]
 
 
 def pair(
     operator, shape1, shape2, *, scales=(0.05, 0.031, 0.07), zero_points=(3, -5, 7), dtype="int8", activation="NONE", values=(None, None)
 ):
-    shape = np.broadcast_shapes(tuple(shape1), tuple(shape2))
+    shape = list(np.broadcast_shapes(tuple(shape1), tuple(shape2)))
     tensors = [T(dtype, s, scales[i], zero_points[i], value=values[i]) for i, s in enumerate((shape1, shape2))]
-    output = T(dtype, list(shape), scales[2], zero_points[2])
-    return one_operator(operator, tensors, [output], {"fused_activation_function": activation}, version=2)
+    output = T("bool", shape) if operator in COMPARISONS else T(dtype, shape, scales[2], zero_points[2])
+    options = {"fused_activation_function": activation} if operator in ("ADD", "SUB", "MUL") else None
+    return one_operator(operator, tensors, [output], options, version=2)
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
@@ -75,8 +76,11 @@ def test_the_output_of_a_sum_may_be_far_coarser_or_finer_than_its_operands(tier)
         assert_fast(m, random_inputs(m, np.random.default_rng(5)))
 
 
-def test_where_no_linear_sum_is_exact_it_is_requantized_as_the_reference_does(tier, monkeypatch):
-    monkeypatch.setattr("qcore.kernels.fast.elementwise_lowering.as_linear", lambda *_: None)
+@pytest.mark.parametrize("tables", [True, False])
+def test_where_nothing_cheaper_is_exact_a_sum_is_requantized_as_the_reference_does(tier, monkeypatch, tables):
+    monkeypatch.setattr("qcore.kernels.fast.elementwise_lowering.as_linear", lambda _: None)
+    if not tables:
+        monkeypatch.setattr("qcore.kernels.fast.elementwise_lowering.as_tables", lambda _: None)
     for operator in ("ADD", "SUB"):
         m = pair(operator, [3, 100], [3, 100])
         assert_fast(m, random_inputs(m, np.random.default_rng(6)))
@@ -97,7 +101,7 @@ def test_stand_ins_are_found_for_most_scales():
         session, _ = run(pair("ADD", [4], [4], scales=scales), [np.zeros(4, np.int8)] * 2, Settings())
         (planned,) = session.executor().allocated().operators
         assert isinstance(planned.step.params, addition.Params)
-        sums += as_linear(planned.step.params, np.dtype(np.int8)) is not None
+        sums += as_linear(Sum.of(planned.step.params, np.dtype(np.int8))) is not None
         requantize = DoubleRounding(*quantize_multiplier(scales[0] * scales[1] / scales[2]))
         products += as_float32(multiplication.Params(3, -5, requantize, 7, -128, 127), np.dtype(np.int8)) is not None
     assert sums >= 18
@@ -111,11 +115,53 @@ def test_threads_change_no_bit(threads):
         assert_fast(m, random_inputs(m, np.random.default_rng(9)), threads=threads)
 
 
-def test_an_operand_that_repeats_along_inner_axes_is_left_to_numpy():
-    m = pair("ADD", [2, 3, 4], [2, 3, 1])
-    session, _ = run(m, random_inputs(m, np.random.default_rng(10)), Settings(engine="fast"))
-    executor = session.executor()
-    assert "repeats" in str(lowered(executor.allocated(), executor.values)[0].reason)
+TIES = [(0.02, 0.03, 0.04), (0.05, 0.06, 0.02), (0.06, 0.04, 0.04), (0.125, 0.25, 0.25), (0.0625, 0.125, 0.03125)]
+
+
+@pytest.mark.parametrize("operator", ["ADD", "SUB"])
+@pytest.mark.parametrize("scales", TIES, ids=str)
+def test_sums_of_which_many_are_ties(tier, operator, scales):
+    codes = np.arange(-128, 128).astype(np.int8)
+    every = [np.broadcast_to(c, (256, 256)).copy() for c in (codes[:, np.newaxis], codes)]
+    for dtype, zero_points in (("int8", (3, -5, 7)), ("uint8", (0, 255, 128))):
+        m = pair(operator, [256, 256], [256, 256], scales=scales, zero_points=zero_points, dtype=dtype)
+        assert_fast(m, [x.view(dtype) for x in every])
+
+
+def test_ties_have_stand_ins_too():
+    found = []
+    for scales in TIES:
+        session, _ = run(pair("ADD", [4], [4], scales=scales), [np.zeros(4, np.int8)] * 2, Settings())
+        wanted = Sum.of(session.executor().allocated().operators[0].step.params, np.dtype(np.int8))
+        found.append((as_linear(wanted) is not None, as_tables(wanted) is not None))
+    assert found[:3] == [(False, True), (False, True), (False, True)]
+    assert all(linear for linear, _ in found[3:])
+
+
+@pytest.mark.parametrize("operator", ["ADD", "MUL", "LESS"])
+@pytest.mark.parametrize("shapes", [([2, 3, 4], [2, 3, 1]), ([5, 1, 70], [1, 4, 70]), ([3, 1], [1, 90]), ([1, 2, 200], [3, 2, 1])], ids=str)
+def test_operands_that_repeat_along_any_axes(tier, operator, shapes):
+    m = pair(operator, *shapes)
+    assert_fast(m, random_inputs(m, np.random.default_rng(10)))
+
+
+@pytest.mark.parametrize("operator", [*COMPARISONS, "SQUARED_DIFFERENCE"])
+@pytest.mark.parametrize("shapes", [([3, 100], [3, 100]), ([7], [7]), ([2, 65], [65]), ([70], [1])], ids=str)
+def test_comparisons_and_squared_differences(tier, operator, shapes):
+    m = pair(operator, *shapes)
+    assert_fast(m, random_inputs(m, np.random.default_rng(14)))
+
+
+@pytest.mark.parametrize("operator", [*COMPARISONS, "SQUARED_DIFFERENCE"])
+def test_every_pair_of_codes_is_compared(operator):
+    """Scales that are equal, above 1, and so small that many values are one; zero points at both ends, next to one another, and uint8."""
+    codes = np.arange(-128, 128).astype(np.int8)
+    every = [np.broadcast_to(c, (256, 256)).copy() for c in (codes[:, np.newaxis], codes)]
+    for scales in ((0.05, 0.05, 0.3), (0.05, 0.03, 0.1), (1.5, 0.3, 90.0), (0.0001, 0.0002, 0.0001)):
+        for dtype, zero_points in (("int8", (-128, 127, -128)), ("int8", (3, 4, 127)), ("uint8", (0, 255, 0)), ("uint8", (9, 9, 255))):
+            if dtype == "int8" or operator != "SQUARED_DIFFERENCE":
+                m = pair(operator, [256, 256], [256, 256], scales=scales, zero_points=zero_points, dtype=dtype)
+                assert_fast(m, [x.view(dtype) for x in every])
 
 
 FUNCTIONS = {

@@ -22,6 +22,20 @@ def test_rows(tier, shape, dtype, arithmetic):
     assert_fast(m, random_inputs(m, np.random.default_rng(1)), arithmetic)
 
 
+@pytest.mark.parametrize("arithmetic", ["reference", "builtin"])
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 9])
+def test_rows_whose_sums_are_taken_together(tier, rows, arithmetic):
+    for depth in (15, 64, 65):
+        m = model([rows, depth])
+        assert_fast(m, random_inputs(m, np.random.default_rng(3)), arithmetic)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_change_no_bit(threads):
+    m = model([13, 70])
+    assert_fast(m, random_inputs(m, np.random.default_rng(4)), threads=threads)
+
+
 @pytest.mark.parametrize("arithmetic", ["reference", "builtin", "xnnpack"])
 @pytest.mark.parametrize("scale", [1e-5, 0.01, 2.0])
 @pytest.mark.parametrize("beta", [0.3, 1.0, 4.0])
@@ -31,7 +45,7 @@ def test_scales(scale, beta, arithmetic):
 
 
 @pytest.mark.parametrize("arithmetic", ["reference", "builtin"])
-@pytest.mark.parametrize("depth", [2, 512, 9000])
+@pytest.mark.parametrize("depth", [1, 2, 512, 9000])
 def test_rows_of_equal_codes(depth, arithmetic):
     """Their sums are the greatest; those beyond 8192 count as 8192."""
     assert_fast(model([1, depth]), [np.full((1, depth), 127, np.int8)], arithmetic)

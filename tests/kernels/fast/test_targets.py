@@ -10,7 +10,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 
-from qcore.kernels.fast import backend, compiler
+from qcore.kernels.fast import backend, compiler, lowering
 from qcore.kernels.fast.backend import optimized
 from qcore.kernels.fast.compiler import Kernel
 from qcore.kernels.fast.cpu import TIERS, Tier, generic
@@ -34,11 +34,14 @@ from tests.kernels.fast import (
     test_hybrid,
     test_int16x8,
     test_matrices,
+    test_plain,
     test_pooling,
+    test_real_elementwise,
     test_reduction,
     test_resize,
     test_softmax,
     test_transposed,
+    test_word_pairs,
 )
 from tests.kernels.fast.compare import assert_fast
 
@@ -84,7 +87,11 @@ def models() -> list[Model]:
     made += [test_pooling.model(operator, "overlapping, padded") for operator in ("AVERAGE_POOL_2D", "MAX_POOL_2D")]
     made += [test_resize.model("RESIZE_BILINEAR", [1, 5, 4, 20], [9, 11], dtype=dtype) for dtype in ("int8", "uint8")]
     made += [test_resize.model("RESIZE_NEAREST_NEIGHBOR", [1, 5, 4, 20], [9, 11]), test_softmax.model([3, 100])]
-    made += [test_elementwise.pair(operator, [9, 100], [9, 100]) for operator in ("ADD", "MUL")]
+    made += [test_elementwise.pair(operator, [9, 100], [9, 100]) for operator in ("ADD", "MUL", "SQUARED_DIFFERENCE", "EQUAL", "LESS")]
+    made += [test_word_pairs.model(operator, [9, 100], [9, 1], (0.02, 0.03, 0.04)) for operator in ("ADD", "SUB", "MUL")]
+    made += [test_plain.model(operator, "int8", [9, 100], [100]) for operator in ("MAXIMUM", "MINIMUM")]
+    made += [test_plain.model(operator, "float32", [9, 100], [9, 1]) for operator in ("MAXIMUM", "LESS", "DIV")]
+    made += [test_real_elementwise.model(operator, 300) for operator in ("EXP", "ROUND", "RELU6", "LEAKY_RELU")]
     real, code = partial(T, "float32"), partial(T, "int8", scale=0.1, zero_point=3)
     axes = T("int32", [2], value=[1, 2])
     made += [one_operator(name, [real([2, 5, 4, 37]), axes], [real([2, 37])], {"keep_dims": False}) for name in ("MEAN", "SUM")]
@@ -93,7 +100,8 @@ def models() -> list[Model]:
     window = {"filter_height": 3, "filter_width": 2, "stride_h": 1, "stride_w": 1, "padding": "VALID", "fused_activation_function": "NONE"}
     made.append(one_operator("AVERAGE_POOL_2D", [real([1, 7, 5, 37])], [real([1, 5, 4, 37])], window))
     made.append(one_operator("ADD", [real([300]), real([300])], [real([300])], {"fused_activation_function": "RELU"}))
-    made.append(one_operator("QUANTIZE", [real([300])], [code([300])]))
+    for one in (code([300]), T("int16", [300], 0.1, 0)):
+        made += [one_operator("QUANTIZE", [real([300])], [one]), one_operator("DEQUANTIZE", [one], [real([300])], version=3)]
     made.append(one_operator("LOGISTIC", [code([300])], [T("int8", [300], 1 / 256, -128)]))
     made.append(one_operator("RESHAPE", [code([2, 3, 5]), T("int32", [2], value=[6, 5])], [code([6, 5])]))
     made.append(one_operator("CONCATENATION", [code([2, 30]), code([2, 9])], [code([2, 39])], {"axis": 1}, version=2))
@@ -115,7 +123,8 @@ def lowered(tier: Tier) -> tuple[set[str], list[Kernel]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "tier", lambda: tier)
-        patch.setattr(stages, "lower", noted)
+        for module in (stages, lowering):
+            patch.setattr(module, "lower", noted)
         for model in models():
             for arithmetic in ARITHMETICS:
                 executor = Session(model, Settings(arithmetic)).executor()
