@@ -12,8 +12,22 @@ from typing import TYPE_CHECKING, Any
 from qcore.errors import InputError, InternalError, ModelError, QCoreError, QuantizationError, UnsupportedError
 
 if TYPE_CHECKING:
+    from qcore import edit
     from qcore.analysis import Comparison, compare
+    from qcore.analysis.attributing.attribute import attribute
+    from qcore.analysis.attributing.result import Attribution
+    from qcore.analysis.diffing.diff import diff
+    from qcore.analysis.diffing.difference import Difference
     from qcore.analysis.evaluation import evaluate
+    from qcore.analysis.explaining import Explanation, explain
+    from qcore.analysis.identifying.identification import Identification
+    from qcore.analysis.identifying.identify import identify
+    from qcore.analysis.lint import Lint, lint
+    from qcore.analysis.ranging.ranges import ranges
+    from qcore.analysis.ranging.result import Ranges
+    from qcore.analysis.report import report
+    from qcore.analysis.tracing import Trace, trace
+    from qcore.analysis.vectors import Vectors, vectors
     from qcore.calibration import Statistics, calibrate
     from qcore.keras import from_keras
     from qcore.model import Model
@@ -48,9 +62,26 @@ _HOMES = {
     "quantize_model": "qcore.quantizer",
     "Statistics": "qcore.calibration",
     "calibrate": "qcore.calibration",
+    "Attribution": "qcore.analysis.attributing.result",
+    "attribute": "qcore.analysis.attributing.attribute",
     "Comparison": "qcore.analysis",
     "compare": "qcore.analysis",
     "evaluate": "qcore.analysis.evaluation",
+    "Explanation": "qcore.analysis.explaining",
+    "explain": "qcore.analysis.explaining",
+    "report": "qcore.analysis.report",
+    "Ranges": "qcore.analysis.ranging.result",
+    "ranges": "qcore.analysis.ranging.ranges",
+    "Lint": "qcore.analysis.lint",
+    "lint": "qcore.analysis.lint",
+    "Vectors": "qcore.analysis.vectors",
+    "vectors": "qcore.analysis.vectors",
+    "Difference": "qcore.analysis.diffing.difference",
+    "diff": "qcore.analysis.diffing.diff",
+    "Identification": "qcore.analysis.identifying.identification",
+    "identify": "qcore.analysis.identifying.identify",
+    "Trace": "qcore.analysis.tracing",
+    "trace": "qcore.analysis.tracing",
     "from_keras": "qcore.keras",
     "Interpreter": "qcore.runtime.interpreter",
     "load": "qcore.schema",
@@ -58,37 +89,57 @@ _HOMES = {
 }
 
 __all__ = [
+    "Attribution",
     "Comparison",
+    "Difference",
+    "Explanation",
+    "Identification",
     "InputError",
     "InternalError",
     "Interpreter",
+    "Lint",
     "Model",
     "ModelError",
     "QCoreError",
     "QuantParams",
     "QuantizationError",
     "QuantizedTensor",
+    "Ranges",
     "Rule",
     "Rules",
     "Statistics",
+    "Trace",
     "UnsupportedError",
+    "Vectors",
+    "attribute",
     "calibrate",
     "choose_params",
     "compare",
     "dequantize",
+    "diff",
+    "edit",
     "evaluate",
+    "explain",
     "fake_quantize",
     "from_keras",
+    "identify",
+    "lint",
     "load",
     "quantize",
     "quantize_model",
     "quantize_multiplier",
     "quantize_tensor",
+    "ranges",
+    "report",
     "save",
+    "trace",
+    "vectors",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "edit":  # a module, whose functions are called by its name
+        return importlib.import_module("qcore.edit")
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value

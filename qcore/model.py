@@ -11,6 +11,7 @@ Element types are lower-case schema names ("int8"), other enumerations upper-cas
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -170,15 +171,21 @@ class Model:
     external_buffers: list[Table] | None = None
 
     def tensor(self, name: str, subgraph: int = 0) -> Tensor:
-        """The first tensor of that name.
+        """The tensor of that name.
 
         Raises:
-            InputError: there is none.
+            InputError: there is none, or there are several.
         """
-        for tensor in self.subgraphs[subgraph].tensors:
-            if tensor.name == name:
-                return tensor
-        raise InputError(f"model.tensor: subgraph {subgraph} has no tensor named {name!r}")
+        tensors = self.subgraphs[subgraph].tensors if 0 <= subgraph < len(self.subgraphs) else []
+        found = [tensor for tensor in tensors if tensor.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = [i for i, tensor in enumerate(tensors) if tensor.name == name]
+            raise InputError(f"model.tensor: subgraph {subgraph} has {len(found)} tensors named {name!r}: tensors {numbers}")
+        near = get_close_matches(name, [tensor.name for tensor in tensors], n=3, cutoff=0.5)
+        hint = f"; there is {', '.join(map(repr, near))}" if near else ""
+        raise InputError(f"model.tensor: subgraph {subgraph} has no tensor named {name!r}{hint}")
 
     def to_bytes(self) -> bytes:
         """The file's bytes; the same model gives the same bytes on every machine."""

@@ -14,9 +14,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from qcore.cli.inputs import read_inputs
+from qcore.analysis.tracing import trace
+from qcore.cli.inputs import add_input_arguments, read_inputs
 from qcore.cli.terminal import console, dimensions, guarded, print_json, size, table
-from qcore.cli.trace import write_trace
+from qcore.cli.trace import write_npz, write_trace
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.runtime.interpreter import Interpreter
@@ -28,22 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
     add("model", nargs="?", help="a .tflite file; left out: the bundled digit classifier on the bundled digits")
-    add(
-        "--input",
-        action="append",
-        default=[],
-        metavar="[NAME=]FILE",
-        help="an input's value, by name or in order: .npy, .npz (arrays by input name), .png or .jpg; random where left out",
-    )
-    add(
-        "--image-range",
-        nargs=2,
-        type=float,
-        default=(0.0, 1.0),
-        metavar=("LOW", "HIGH"),
-        help="real values of black and white in float inputs (default 0 1)",
-    )
-    add("--seed", type=int, default=0, help="of random inputs (default 0)")
+    add_input_arguments(parser)
     add("--output", metavar="FILE", help="write the outputs' elements by name to an .npz file")
     add("--top", type=int, default=5, help="how many classes to show of an output that looks like a classifier's (default 5)")
     add("--trace", metavar="FOLDER", help="write every tensor's value as .npy, and an index.json")
@@ -60,18 +46,14 @@ def execute(args: argparse.Namespace) -> None:
     if args.model is None:
         classify_digits(args.json)
         return
-    interpreter = Interpreter(
-        model_path=args.model,
-        arithmetic=args.arithmetic,
-        engine=args.engine,
-        experimental_preserve_all_tensors=args.trace is not None,
-    )
+    interpreter = Interpreter(model_path=args.model, arithmetic=args.arithmetic, engine=args.engine)
     inputs = read_inputs(interpreter, args.input, tuple(args.image_range), args.seed)
     report = run(interpreter, inputs, args.repeat)
     if args.output:
         write_npz(Path(args.output), report.outputs)
     if args.trace:
-        write_trace(interpreter, Path(args.trace))
+        elements = [inputs[i] for i in interpreter.model.subgraphs[0].inputs]
+        write_trace(trace(interpreter.model, *elements, arithmetic=args.arithmetic, engine=args.engine), Path(args.trace))
     if args.json:
         print_json(report.as_dict())
     else:
@@ -155,19 +137,6 @@ def run(interpreter: Interpreter, inputs: dict[int, Array], repeat: int) -> Repo
         seconds,
         interpreter.planned_memory,
     )
-
-
-def write_npz(path: Path, arrays: dict[str, Array]) -> None:
-    """Write arrays by name to an .npz file.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        with path.open("wb") as file:
-            np.savez(file, **{name: a.astype("S") if a.dtype == object else a for name, a in arrays.items()})  # type: ignore[arg-type]
-    except OSError as error:
-        raise InputError(f"--output {path}: {error.strerror}") from error
 
 
 def classify_digits(as_json: bool) -> None:

@@ -68,18 +68,7 @@ def compare(
     """
     require_arithmetic("compare", arithmetic)
     settings = Settings(arithmetic, True, memory_limit, loop_limit, custom_ops or {})
-    models = read_model(float_model), read_model(quantized_model)
-    pair = SideBySide(*models, signature, nan, settings)
-    source = iterate(samples)
-    count = 0
-    with progress_bar(progress, len(source) if isinstance(source, Sized) else None, "comparing") as advance:
-        for sample in source:
-            pair.take(count, sample)
-            count += 1
-            advance(1)
-    if not count:
-        raise InputError("samples: there is none, a comparison needs at least one")
-    return pair.result(count)
+    return SideBySide(read_model(float_model), read_model(quantized_model), signature, nan, settings).take_all(samples, progress)
 
 
 @dataclass
@@ -170,13 +159,17 @@ class SideBySide:
         operator = self.quantized.graph.operators[position]
         found = [(output, tensor, self.counterpart(tensor)) for output, tensor in enumerate(operator.outputs)]
         return [
-            Measured(position, output, tensor, reference)
+            self.measured(position, output, tensor, reference)
             for output, tensor, reference in found
             if reference is not None
             and operator.name != "DEQUANTIZE"
             and self.float.has_real_values(reference)
             and self.quantized.has_real_values(tensor)
         ]
+
+    def measured(self, position: int, output: int, tensor: int, reference: int) -> Measured:
+        """What an output of an operator is measured with."""
+        return Measured(position, output, tensor, reference)
 
     def counterpart(self, tensor: int) -> int | None:
         """The float model's tensor that one of the quantized model stands for.
@@ -202,6 +195,24 @@ class SideBySide:
             return "not run alone: it may depend on more than its inputs"
         strange = [f"'{self.quantized.graph.tensors[i].name}'" for i, j in self.references[position].items() if j is None]
         return f"not run alone: the float model has no counterpart of {', '.join(strange)}" if strange else ""
+
+    def take_all(self, samples: Samples, progress: bool) -> Comparison:
+        """Run both models on samples; what was found.
+
+        Raises:
+            InputError: there is no sample, or one does not fit.
+            QCoreError: a model cannot run on one.
+        """
+        source = iterate(samples)
+        count = 0
+        with progress_bar(progress, len(source) if isinstance(source, Sized) else None, "comparing") as advance:
+            for sample in source:
+                self.take(count, sample)
+                count += 1
+                advance(1)
+        if not count:
+            raise InputError("samples: there is none, a comparison needs at least one")
+        return self.result(count)
 
     def take(self, number: int, sample: Sample) -> None:
         """Run both models on a sample, then each operator of the quantized one alone.

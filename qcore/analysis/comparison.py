@@ -47,6 +47,10 @@ class OperatorError:
         """The metrics of one view."""
         return self.isolated if view == "isolated" else self.cumulative
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, in which infinities and NaN are strings."""
+        return asdict(self) | _errors(self.scale, self.isolated, self.cumulative)
+
 
 @dataclass(frozen=True)
 class OutputError:
@@ -62,6 +66,10 @@ class OutputError:
     scale: float | None
     error: ErrorMetrics
     top1_agreement: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, in which infinities and NaN are strings."""
+        return asdict(self) | {"error": _as_json(self.error, self.scale)}
 
 
 @dataclass(frozen=True)
@@ -106,8 +114,8 @@ class Comparison:
         """The same as JSON, operators worst first; infinities and NaN are the strings "Infinity", "-Infinity" and "NaN"."""
         document = {
             "samples": self.samples,
-            "operators": [asdict(row) | _errors(row.scale, row.isolated, row.cumulative) for row in self.worst(count, by)],
-            "outputs": [asdict(row) | {"error": _as_json(row.error, row.scale)} for row in self.outputs],
+            "operators": [row.as_dict() for row in self.worst(count, by)],
+            "outputs": [row.as_dict() for row in self.outputs],
             "unmatched_float": self.unmatched_float,
             "unmatched_quantized": self.unmatched_quantized,
             "notes": self.notes,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from qcore.analysis.sides import Side
+from qcore.analysis.given import elements_of, terminal_names
+from qcore.analysis.sides import Side, entry
 from qcore.errors import InputError
-from qcore.kernels.opdef import Arithmetic, Array, Step
+from qcore.kernels.opdef import Arithmetic, Array, Node, Step
 from qcore.model import OPTIONAL, Model, Operator, Tensor
-from qcore.runtime.interpreter import Interpreter
-from qcore.runtime.plan import Engine, Settings, require_arithmetic
+from qcore.runtime.plan import Engine, Planner, Settings, require_arithmetic, run_step
 from qcore.runtime.real_values import parameters, to_real
 from qcore.schema import load
 
@@ -47,7 +48,7 @@ class Traced:
 
 
 class Trace(Mapping[str, Traced]):
-    """One run of a model's first subgraph: its tensors by name, or by number with ``at``. Names that repeat give the last tensor.
+    """One run of a subgraph: its tensors by name, or by number with ``at``. Names that repeat give the last tensor.
 
     arithmetic: of the run.
     """
@@ -81,6 +82,15 @@ class Trace(Mapping[str, Traced]):
             raise InputError(f"trace: tensor {index} has no value in this run")
         return self._tensors[index]
 
+    def is_constant(self, index: int) -> bool:
+        """The tensor has one value in every run: the file's, or what was computed from constants with the plan."""
+        return index in self._side.executor.allocated().constants
+
+    @property
+    def tensors(self) -> list[Traced]:
+        """Those that hold a value, by number."""
+        return list(self._tensors.values())
+
     @property
     def operators(self) -> list[Operator]:
         """Of the subgraph, in the order they run."""
@@ -108,9 +118,34 @@ class Trace(Mapping[str, Traced]):
             return None
         return planned.step or self._side.executor.planner.prepare_late(planned, self._side.executor.values, plan.constants)
 
+    def alone(self, position: int, arithmetic: Arithmetic) -> tuple[Node, Step, tuple[Array, ...]]:
+        """An operator by itself, on the inputs that it found, in any arithmetic: as it is prepared, and its outputs.
+
+        Raises:
+            InputError: there is no such operator.
+        """
+        executor, operator = self._side.executor, self.operator(position)
+        constants = executor.allocated().constants
+        planner = Planner(executor.graph, replace(executor.settings, arithmetic=arithmetic), executor.planner.session)
+        planned = planner.look_up(position, operator)
+        step = planner.prepare_late(planned, executor.values, constants)
+        node = planner.node(planned, {i: executor.values[i].shape for i in operator.inputs if i != OPTIONAL}, constants)
+        return node, step, run_step(planned, step, self.inputs(position))
+
+    def repeats(self, position: int) -> bool:
+        """The operator's outputs follow from its inputs, so that it gives them again."""
+        planned = self._side.executor.planner.look_up(position, self.operator(position))
+        variables = any(i != OPTIONAL and self._side.graph.tensors[i].is_variable for i in planned.operator.inputs)
+        return planned.definition.pure and not variables
+
     def inputs(self, position: int) -> list[Array | None]:
-        """Elements of an operator's inputs as it found them; None for one that is left out. Variables have their last value."""
-        return [None if i == OPTIONAL else self.at(i).elements for i in self.operator(position).inputs]
+        """Elements of an operator's inputs as it found them; None for one that is left out. Variables have their first value."""
+        executor, tensors = self._side.executor, self._side.graph.tensors
+
+        def found(i: int) -> Array:
+            return executor.fresh_variable(tensors[i]) if tensors[i].is_variable else self.at(i).elements
+
+        return [None if i == OPTIONAL else found(i) for i in self.operator(position).inputs]
 
     def name(self, position: int) -> str:
         """An operator as messages name it."""
@@ -119,15 +154,22 @@ class Trace(Mapping[str, Traced]):
 
 
 def trace(
-    model: Model | str | bytes, *inputs: Any, arithmetic: Arithmetic = "reference", engine: Engine = "reference", **named: Any
+    model: Model | str | os.PathLike[str] | bytes,
+    *inputs: Any,
+    arithmetic: Arithmetic = "reference",
+    engine: Engine = "reference",
+    signature: str | None = None,
+    **named: Any,
 ) -> Trace:
-    """Run a model once and keep every tensor.
+    """Run a model once, from a clean state, and keep every tensor. No bit of any depends on that.
 
     Args:
-        model: a Model, path or content.
-        inputs: as ``Interpreter.run`` takes them: float arrays are real values, others a tensor's own elements.
+        model: a ``Model``, a path or a file's bytes.
+        inputs: arrays in the model's order, or one mapping from name to array; floats given for a quantized tensor are real values, all
+            else a tensor's own elements.
         arithmetic: whose integers.
         engine: what runs it; no bit of an integer depends on it.
+        signature: run the subgraph of this signature, whose names then do for inputs too; None for the first one.
         named: inputs by name.
 
     Raises:
@@ -136,7 +178,13 @@ def trace(
     """
     require_arithmetic("trace", arithmetic)
     loaded = model if isinstance(model, Model) else load(model)
-    elements = Interpreter(model_content=loaded).elements(*inputs, **named)
-    side = Side(loaded, 0, Settings(arithmetic, preserve_all_tensors=True, engine=engine))
+    subgraph, _ = entry(loaded, signature)
+    graph = loaded.subgraphs[subgraph]
+    given = {**inputs[0], **named} if len(inputs) == 1 and isinstance(inputs[0], Mapping) else named
+    elements = elements_of("input", graph, graph.inputs, terminal_names(loaded, subgraph, "inputs"), given or inputs)
+    if elements.keys() != set(graph.inputs) or (given and inputs and not isinstance(inputs[0], Mapping)):
+        names = [graph.tensors[i].name for i in graph.inputs]
+        raise InputError(f"trace: got {len(inputs)} arrays and the names {sorted(named)}, expected one for each of {names}")
+    side = Side(loaded, subgraph, Settings(arithmetic, preserve_all_tensors=True, engine=engine))
     side.run(elements)
     return Trace(loaded, arithmetic, side)

@@ -132,13 +132,22 @@ class Statistics:
             ends = self.range(subgraph, tensor, dtype, method)
             if ends is None:
                 break
-            known = self.tensors[subgraph, tensor]
-            low, high = min(ends[0], 0.0), max(ends[1], 0.0)
-            steps = (1 << quantized_type(dtype).bits) - 1
-            values = Distribution.of(known)
-            error = squared_error(values, low, high, steps)
-            found[method] = Choice(*ends, values.beyond(low, high) / known.count, error / known.count)
+            found[method] = self.cost(subgraph, tensor, ends, dtype)
         return found
+
+    def cost(self, subgraph: int, tensor: int, ends: Range, dtype: str = "int8") -> Choice:
+        """What quantizing a tensor that was seen with some range costs.
+
+        Raises:
+            InputError: a type without codes, or statistics without samples.
+        """
+        known = self.tensors[subgraph, tensor]
+        if not known.count:
+            raise InputError(f"tensor {tensor} '{known.name}' of subgraph {subgraph}: these statistics hold no samples of it")
+        low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+        values = Distribution.of(known)
+        error = squared_error(values, low, high, (1 << quantized_type(dtype).bits) - 1)
+        return Choice(*ends, values.beyond(low, high) / known.count, error / known.count)
 
     def outliers(self, factor: float = 2.0) -> list[Outlier]:
         """Samples that make a tensor's range at least so many times wider than the others do, the worst first.

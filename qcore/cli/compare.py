@@ -15,12 +15,13 @@ from qcore.analysis.sides import Side, corresponding
 from qcore.calibration.samples import NanPolicy
 from qcore.cli.chart import require_matplotlib
 from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
-from qcore.cli.inputs import generator, random_elements
+from qcore.cli.inputs import generator
 from qcore.cli.terminal import console
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model
 from qcore.runtime.plan import Settings
+from qcore.runtime.real_values import random_elements
 from qcore.schema import load
 
 ROWS = 20

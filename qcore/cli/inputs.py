@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,9 @@ import numpy as np
 
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
-from qcore.model import Tensor
-from qcore.numerics.dtypes import element_type
+from qcore.model import Model, Tensor
 from qcore.runtime.interpreter import Interpreter
-from qcore.runtime.real_values import to_elements
+from qcore.runtime.real_values import random_elements, to_elements
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp")
 
@@ -82,7 +81,7 @@ def fitted(array: Array, shape: tuple[int, ...]) -> Array:
 
 def read_npz(path: Path, names: list[str]) -> dict[str, Array]:
     """Arrays by input name; an archive of one array needs no name where the model has one input."""
-    arrays: dict[str, Array] = _load(path, archive=True)
+    arrays: dict[str, Array] = read_arrays("--input", path, archive=True)
     if len(arrays) == 1 and len(names) == 1:
         return {names[0]: next(iter(arrays.values()))}
     unknown = sorted(set(arrays) - set(names))
@@ -94,25 +93,31 @@ def read_npz(path: Path, names: list[str]) -> dict[str, Array]:
 def read_file(path: Path, tensor: Tensor, image_range: tuple[float, float]) -> Array:
     """The array of an .npy file, or an image's pixels as the input wants them."""
     if path.suffix.lower() == ".npy":
-        array: Array = _load(path, archive=False)
+        array: Array = read_arrays("--input", path, archive=False)
         return array
     if path.suffix.lower() in IMAGES:
         return read_image(path, tensor, image_range)
     raise InputError(f"--input {path}: expected a file that ends in .npy, .npz or {', '.join(IMAGES)}")
 
 
-def _load(path: Path, archive: bool) -> Any:
-    """The arrays of an archive by name, or the one array of an .npy file."""
+def read_arrays(option: str, path: Path, archive: bool) -> Any:
+    """The arrays of an archive by name, or the one array of an .npy file.
+
+    option: how messages call the file.
+
+    Raises:
+        InputError: it cannot be read, or is the other kind of file.
+    """
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             content = dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except OSError as error:
-        raise InputError(f"--input {path}: {error.strerror or error}") from error
+        raise InputError(f"{option} {path}: {error.strerror or error}") from error
     except Exception as error:  # damaged archives raise errors of zipfile, zlib and more
-        raise InputError(f"--input {path}: not an array file that can be read: {error}") from error
+        raise InputError(f"{option} {path}: not an array file that can be read: {error}") from error
     if isinstance(content, dict) != archive:
-        raise InputError(f"--input {path}: expected {'arrays by name' if archive else 'a single array'}, as the file's name says")
+        raise InputError(f"{option} {path}: expected {'arrays by name' if archive else 'a single array'}, as the file's name says")
     return content
 
 
@@ -146,14 +151,31 @@ def read_image(path: Path, tensor: Tensor, image_range: tuple[float, float]) -> 
     return (low + pixels.astype(np.float32) * ((high - low) / 255)).astype(np.float32)
 
 
-def random_elements(tensor: Tensor, shape: Sequence[int], rng: np.random.Generator) -> Array:
-    """Random elements: any code of small integers, [-1, 1) of floats, 0 or 1 of wide integers and bool, empty strings."""
-    shape, storage = tuple(shape), element_type(tensor.dtype).storage
-    if storage is None or storage.kind == "O":
-        return np.full(shape, b"", object)
-    if storage.kind in "iu" and storage.itemsize <= 2:
-        kind = element_type(tensor.dtype)
-        return rng.integers(kind.quantized_min, kind.quantized_max + 1, shape).astype(storage)
-    if storage.kind in "iub":
-        return rng.integers(0, 2, shape).astype(storage)
-    return rng.uniform(-1, 1, shape).astype(storage)
+def add_input_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that say what a model is run on; ``inputs_of`` reads them."""
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="an input's value, by name or in order: .npy, .npz (arrays by input name), .png or .jpg; random where left out",
+    )
+    parser.add_argument(
+        "--image-range",
+        nargs=2,
+        type=float,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="real values of black and white in float inputs (default 0 1)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of random inputs (default 0)")
+
+
+def inputs_of(model: Model, args: argparse.Namespace) -> list[Array]:
+    """Elements for each input of a model's first subgraph, in order.
+
+    Raises:
+        QCoreError: as for ``read_inputs``.
+    """
+    elements = read_inputs(Interpreter(model_content=model), args.input, tuple(args.image_range), args.seed)
+    return [elements[i] for i in model.subgraphs[0].inputs]

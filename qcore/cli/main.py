@@ -6,10 +6,43 @@ import argparse
 from collections.abc import Sequence
 
 from qcore import run
-from qcore.cli import bench, compare, inspect, operators, quantize
+from qcore.cli import (
+    attribute,
+    bench,
+    compare,
+    diff,
+    edit,
+    explain,
+    identify,
+    inspect,
+    lint,
+    operators,
+    quantize,
+    ranges,
+    report,
+    trace,
+    vectors,
+)
 from qcore.cli.terminal import guarded
 
-_COMMANDS = {"run": run, "quantize": quantize, "compare": compare, "inspect": inspect, "bench": bench, "operators": operators}
+_COMMANDS = {
+    "run": run,
+    "quantize": quantize,
+    "compare": compare,
+    "inspect": inspect,
+    "explain": explain,
+    "ranges": ranges,
+    "attribute": attribute,
+    "report": report,
+    "trace": trace,
+    "diff": diff,
+    "identify": identify,
+    "edit": edit,
+    "bench": bench,
+    "operators": operators,
+    "vectors": vectors,
+    "lint": lint,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

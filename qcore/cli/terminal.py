@@ -22,10 +22,10 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
 
 
-def guarded(command: Callable[[], None]) -> int:
-    """Run a command; an error in what it was given becomes one line on standard error and exit code 2."""
+def guarded(command: Callable[[], int | None]) -> int:
+    """Run a command, which may give an exit code; an error in what it was given becomes one line on standard error and exit code 2."""
     try:
-        command()
+        return command() or 0
     except QCoreError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, Literal, overload
 
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcore.errors import QuantizationError
+from qcore.numerics.derivation import Line, Ties, exactly, rounded, with_wrap, wrapped
 from qcore.numerics.real import as_real
 from qcore.numerics.rounding import round_half_away
 
@@ -127,7 +129,11 @@ class Requantizer(ABC):
     """Brings accumulators to the output's scale, before the zero point is added and the range clamped.
 
     Factors are per tensor (one) or per channel (one for each place of the last axis).
+
+    equation: its number in docs/quantization.md.
     """
+
+    equation: ClassVar[int]
 
     @property
     @abstractmethod
@@ -138,6 +144,10 @@ class Requantizer(ABC):
     @abstractmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:
         """Requantize a block in place; scratch is room for another like it."""
+
+    @abstractmethod
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """How one accumulator is requantized, step by step in Python's integers; the last line's value is what a call gives for it."""
 
     def _narrowed(self, accumulator: Accumulator) -> Accumulator:
         """What the arithmetic does to accumulators before it multiplies."""
@@ -204,6 +214,18 @@ class _FixedPoint(Requantizer):
     def _factors(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.atleast_1d(self.multiplier).astype(np.int64), np.atleast_1d(self.shift).astype(np.int64)
 
+    def _factor(self, channel: int) -> tuple[int, int, list[Line]]:
+        """A channel's multiplier and shift, and the lines that give them."""
+        multiplier, shift = (int(factors[channel if factors.size > 1 else 0]) for factors in self._factors)
+        lines = [Line("m", f"M = m * 2^({shift} - 31), m of 31 bits", multiplier, 12), Line("s", "> 0 is to the left", shift, 12)]
+        return multiplier, shift, lines
+
+    def _single(self, accumulator: int, factor: tuple[str, int], right: int, equation: int) -> list[Line]:
+        """One product with a named factor, and one shift to the right that rounds it, ties up; beyond int32 it wraps."""
+        name, multiplier = factor
+        lines = [rounded("R", f"{accumulator} * {name} / 2^{right}", Fraction(accumulator * multiplier, 1 << right), "up", equation)]
+        return with_wrap(lines)
+
     @staticmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:
         multiplier, half, total_shift = constants
@@ -214,7 +236,24 @@ class _FixedPoint(Requantizer):
 
 @dataclass(frozen=True, eq=False)
 class _FixedPoint32(_FixedPoint):
-    """One whose left shift comes first and wraps in 32 bits; an int64 accumulator wraps to 32 bits before it."""
+    """One whose left shift comes first and wraps in 32 bits; an int64 accumulator wraps to 32 bits before it.
+
+    The product is rounded with ties up, equation (13), and then shifted to the right, with ties of its own.
+    """
+
+    _ties: ClassVar[Ties]
+
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """As ``Requantizer.derive`` says."""
+        multiplier, shift, lines = self._factor(channel)
+        x = wrapped(accumulator << max(shift, 0), 32)
+        if x != accumulator:
+            lines.append(Line("x'", f"{accumulator} * 2^{max(shift, 0)} in 32 bits", x))
+        lines.append(rounded("H", f"{x} * m / 2^31", Fraction(x * multiplier, 1 << 31), "up", 13))
+        if shift < 0:
+            high = int(lines[-1].value)
+            lines.append(rounded("R", f"{high} / 2^{-shift}", Fraction(high, 1 << -shift), self._ties, self.equation))
+        return lines
 
     def _narrowed(self, accumulator: Accumulator) -> Accumulator:
         narrow = accumulator.astype(np.int32, copy=False)
@@ -229,6 +268,9 @@ class DoubleRounding(_FixedPoint32):
 
     Source: tflite/kernels/internal/common.cc#MultiplyByQuantizedMultiplier(int32_t, ...), the default build.
     """
+
+    equation = 15
+    _ties = "away from zero"
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
@@ -259,6 +301,9 @@ class HalfUpRounding(_FixedPoint32):
     Source: ruy/kernel_avx512.cc#Kernel8bitAvx512 (and its AVX2 and AVX kernels), TensorFlow Lite's way without delegates on x86-64.
     """
 
+    equation = 16
+    _ties = "up"
+
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
         multiplier, shift = self._factors
@@ -275,7 +320,13 @@ class SingleRounding(_FixedPoint):
     Source: tflite/kernels/internal/common.cc#MultiplyByQuantizedMultiplier(int32_t, ...) under TFLITE_SINGLE_ROUNDING.
     """
 
+    equation = 17
     _max_shift = 30
+
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """As ``Requantizer.derive`` says."""
+        multiplier, shift, lines = self._factor(channel)
+        return lines + self._single(accumulator, ("m", multiplier), 31 - shift, 17)
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
@@ -291,6 +342,7 @@ class ReducedMultiplier(_FixedPoint):
     Source: tflite/kernels/internal/common.cc#MultiplyByQuantizedMultiplier(int64_t, ...).
     """
 
+    equation = 18
     _max_shift = 14
 
     @property
@@ -298,6 +350,13 @@ class ReducedMultiplier(_FixedPoint):
         """int64[1 or channels]: the multiplier to the nearest multiple of 2**16, over that."""
         multiplier, _ = self._factors
         return np.where(multiplier < 0x7FFF0000, (multiplier + (1 << 15)) >> 16, 0x7FFF)
+
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """As ``Requantizer.derive`` says."""
+        _, shift, lines = self._factor(channel)
+        reduced = int(self.reduced[channel if self.reduced.size > 1 else 0])
+        lines.append(Line("m'", "m / 2^16, 15 bits", reduced, 18))
+        return lines + self._single(accumulator, ("m'", reduced), 15 - shift, 18)
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
@@ -318,12 +377,19 @@ class Float32Rounding(Requantizer):
 
     scale: float | NDArray[np.float32]
 
+    equation = 19
+
     def __post_init__(self) -> None:
         _check_scale(self._constants[0])
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
         return (np.atleast_1d(as_real(self.scale, np.float32)),)
+
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """As ``Requantizer.derive`` says."""
+        lines = _float_product(accumulator, self._constants[0], channel, 19)
+        return lines + _saturated(lines[-1].value, "to even", 19, -(2**31), 2**31 - 128)
 
     @staticmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:
@@ -345,6 +411,8 @@ class Float64Rounding(Requantizer):
 
     scale: float | NDArray[np.float64]
 
+    equation = 20
+
     def __post_init__(self) -> None:
         _check_scale(self._constants[0])
 
@@ -352,11 +420,32 @@ class Float64Rounding(Requantizer):
     def _constants(self) -> tuple[NDArray[Any], ...]:
         return (np.atleast_1d(as_real(self.scale, np.float64)),)
 
+    def derive(self, accumulator: int, channel: int = 0) -> list[Line]:
+        """As ``Requantizer.derive`` says."""
+        lines = _float_product(accumulator, self._constants[0], channel, 20)
+        return lines + _saturated(lines[-1].value, "away from zero", 20, -(2**31), -(2**31))
+
     @staticmethod
     def _step(x: NDArray[Any], scratch: NDArray[Any], *constants: Any) -> None:
         x *= constants[0]
         round_half_away(x, out=x)
         x[np.abs(x, out=scratch) >= 2.0**31] = -(2.0**31)
+
+
+def _float_product(accumulator: int, scale: NDArray[Any], channel: int, equation: int) -> list[Line]:
+    """The lines of a product in the float type of the scale."""
+    factor = scale[channel if scale.size > 1 else 0]
+    product = factor.dtype.type(accumulator) * factor
+    kind = factor.dtype.name
+    return [Line("p", f"{accumulator} * M in {kind}", product, equation, accumulator * exactly(factor), "to even")]
+
+
+def _saturated(product: Any, ties: Ties, equation: int, below: int, above: int) -> list[Line]:
+    """The lines of a float rounded to int32, which becomes other numbers below and above that."""
+    lines = [rounded("R", "p to the nearest integer", exactly(product), ties, equation)] if np.isfinite(product) else []
+    if lines and -(2**31) <= int(lines[-1].value) < 2**31:
+        return lines
+    return [*lines, Line("R'", "int32 does not hold it", below if product < 0 else above)]
 
 
 def _check_scale(scale: NDArray[Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from qcore.numerics.derivation import Line
 from qcore.numerics.fixed_point import DoubleRounding, rounding_divide_by_pot, saturating_rounding_doubling_high_mul
 
 
@@ -57,3 +58,9 @@ class RightRounding:
         if self.shift <= 0:
             return DoubleRounding(self.multiplier, self.shift)(accumulator)
         return np.where(saturating_rounding_doubling_high_mul(accumulator, self.multiplier) < 0, -1, 1).astype(np.int32)
+
+    def derive(self, accumulator: int) -> list[Line]:
+        """How one accumulator is requantized; see ``Requantizer.derive``."""
+        if self.shift <= 0:
+            return DoubleRounding(self.multiplier, self.shift).derive(accumulator)
+        return [Line("R", "M is above 1: the sign alone is left", int(self(np.array([accumulator], np.int32))[0]))]

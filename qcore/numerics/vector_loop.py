@@ -34,6 +34,11 @@ class VectorLoop:
             result[..., -left_over:] = self.rest(*(x[..., -left_over:] for x in inputs))
         return result
 
+    def part(self, place: int, length: int) -> tuple[Elementwise, int]:
+        """The function for one of so many elements along the last axis, and the element's place among those that it is called with."""
+        first_left_over = length - length % self.width
+        return (self.vectors, place) if place < first_left_over else (self.rest, place - first_left_over)
+
 
 def along_memory(loop: VectorLoop, *inputs: NDArray[Any]) -> NDArray[Any]:
     """The loop over all elements in the order of memory, as if they had one axis."""

@@ -19,11 +19,11 @@ from qcore.errors import QuantizationError
 from qcore.model import Model, Operator, Quantization, Tensor
 from qcore.quantizer.graph import Graph, Use
 
-_UINT8_OFFSET = 128
+UINT8_OFFSET = 128
 """What uint8 codes and zero points are greater by than the int8 ones of the same real numbers."""
 
 
-def set_io_types(model: Model, input_type: str, output_type: str, float_fallback: bool = True) -> None:
+def set_io_types(model: Model, input_type: str, output_type: str, float_fallback: bool = True, caller: str = "quantize_model") -> None:
     """Gives the entries of a quantized model, which is edited in place, inputs and outputs of these types.
 
     Args:
@@ -31,6 +31,7 @@ def set_io_types(model: Model, input_type: str, output_type: str, float_fallback
         input_type: "float32", the type of the activations inside, or "uint8" where that is "int8".
         output_type: likewise.
         float_fallback: an input or output without codes stays float32, and a warning says so.
+        caller: for messages.
 
     Raises:
         QuantizationError: an input or output has no codes, without ``float_fallback``.
@@ -48,9 +49,9 @@ def set_io_types(model: Model, input_type: str, output_type: str, float_fallback
                 reason = _set_output_type(graph, index, producers.get(index), index in consumers, output_type)
                 real += [] if reason is None else [f"output {graph.tensors[index].name!r} {reason}, expected {output_type}"]
     if real and not float_fallback:
-        raise QuantizationError("quantize_model: " + "; ".join(real))
+        raise QuantizationError(f"{caller}: {'; '.join(real)}")
     if real:
-        warnings.warn(f"quantize_model: these stay float32: {'; '.join(real)}", stacklevel=3)
+        warnings.warn(f"{caller}: these stay float32: {'; '.join(real)}", stacklevel=3)
 
 
 def _set_input_type(graph: Graph, index: int, uses: list[Use], dtype: str) -> str | None:
@@ -104,4 +105,4 @@ def _exchange_names(real: Tensor, codes: Tensor) -> None:
 def _shifted(codes: Tensor) -> Quantization:
     """Parameters of the uint8 codes that stand for the same real numbers as these int8 ones."""
     assert codes.quantization is not None
-    return replace(codes.quantization, zero_point=codes.quantization.zero_point + _UINT8_OFFSET)
+    return replace(codes.quantization, zero_point=codes.quantization.zero_point + UINT8_OFFSET)

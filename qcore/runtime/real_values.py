@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from qcore.errors import InputError
@@ -34,6 +36,19 @@ def to_elements(tensor: Tensor, array: Array) -> Array:
     if array.dtype.kind not in "iub" or not np.array_equal(cast, array):
         raise InputError(f"run: input '{tensor.name}' is {tensor.dtype}, the {array.dtype} array given has values it cannot hold")
     return cast
+
+
+def random_elements(tensor: Tensor, shape: Sequence[int], rng: np.random.Generator) -> Array:
+    """Random elements: any code of small integers, [-1, 1) of floats, 0 or 1 of wide integers and bool, empty strings."""
+    shape, storage = tuple(shape), element_type(tensor.dtype).storage
+    if storage is None or storage.kind == "O":
+        return np.full(shape, b"", object)
+    if storage.kind in "iu" and storage.itemsize <= 2:
+        kind = element_type(tensor.dtype)
+        return rng.integers(kind.quantized_min, kind.quantized_max + 1, shape).astype(storage)
+    if storage.kind in "iub":
+        return rng.integers(0, 2, shape).astype(storage)
+    return rng.uniform(-1, 1, shape).astype(storage)
 
 
 def to_real(tensor: Tensor, elements: Array) -> Array:

@@ -1,0 +1,1 @@
+"""Errors taken apart: by cause, by operator, by calibrator."""

@@ -1,0 +1,1 @@
+"""How two models differ: in structure, numbers and values."""

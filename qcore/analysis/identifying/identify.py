@@ -1,0 +1,235 @@
+"""``identify``: whose arithmetic made these numbers, operator by operator.
+
+A network is cut at the tensors that a dump holds. Each piece, which is one operator where every tensor was dumped and the whole network
+where only its outputs were, is run on the dumped values in each arithmetic; those that give what was dumped may have made it. So a
+deviation shows where it arises, and nowhere after that.
+
+Integers fit where they are equal. Floats fit within the rounding of sums; so that they tell arithmetics apart all the same, products are
+summed in the order of each arithmetic's own kernels (``identify_floats``), and those that are equal to the bit go before those that fit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from qcore.analysis.given import elements_of, named_tensors, terminal_names
+from qcore.analysis.identifying.floats import in_order, left_to_builtin
+from qcore.analysis.identifying.identification import ARITHMETICS, Identification, Mismatch, Verdict
+from qcore.errors import InputError, QCoreError
+from qcore.kernels.opdef import Arithmetic, Array
+from qcore.model import OPTIONAL, Model, Operator, Subgraph
+from qcore.runtime.plan import PlannedOperator, Settings, run_step
+from qcore.runtime.session import Session
+from qcore.schema import load
+
+MIXTURES = 60
+"""Mixtures of arithmetics that are tried where no single one fits."""
+
+ROUNDING = 1e-6
+"""What each operator may add to the difference of floats, as part of the greatest magnitude, beside its own tolerance."""
+
+Values = dict[int, Array]
+"""Elements by tensor number."""
+
+
+def identify(
+    model: Model | str | os.PathLike[str] | bytes,
+    inputs: Any,
+    outputs: Any,
+    tensors: Mapping[str, Any] | None = None,
+) -> Identification:
+    """Say which arithmetic turned a model's inputs into somebody's outputs, and where none can have.
+
+    Args:
+        model: a ``Model``, a path or a file's bytes; its first subgraph is meant.
+        inputs: an array, arrays in the model's order, or by name; floats given for a quantized tensor are real values, all else codes.
+        outputs: likewise; those that are left out by name are not checked.
+        tensors: values of any other tensors by name: with all of them, every operator is judged by itself. Inputs, constants and
+            variables among them are ignored.
+
+    Raises:
+        InputError: a tensor that is none of the model's, or has another shape or type there.
+        QCoreError: the model cannot run on these inputs.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    graph = loaded.subgraphs[0]
+    given = elements_of("input", graph, graph.inputs, terminal_names(loaded, 0, "inputs"), inputs)
+    missing = [graph.tensors[i].name for i in graph.inputs if i not in given]
+    if missing:
+        raise InputError(f"identify: no value for input {', '.join(map(repr, missing))}")
+    computed = {o for operator in graph.operators for o in operator.outputs}
+    others, repeated = named_tensors(graph, tensors or {})
+    dump = {i: array for i, array in others.items() if i in computed and not graph.tensors[i].is_variable}
+    dump |= elements_of("output", graph, graph.outputs, terminal_names(loaded, 0, "outputs"), outputs)
+    replays: dict[Arithmetic, Replay] = {arithmetic: Replay(loaded, arithmetic, given) for arithmetic in ARITHMETICS}
+    walks = {a: walk(replays, dict.fromkeys(map(partial(kind, graph), graph.operators), a), given, dump) for a in ARITHMETICS}
+    running = [k for k, operator in enumerate(graph.operators) if id(operator) in replays["reference"].planned]
+    found = Identification(tuple(verdicts(graph, running, dump, walks)), notes=tuple(f"not checked: {name}" for name in repeated))
+    if found.fits or not replays["reference"].pure:
+        return found
+    return Identification(found.verdicts, fitting_mixture(replays, found, given, dump), found.notes)
+
+
+class Replay:
+    """A model's operators, run one by one in an arithmetic on values that are given."""
+
+    def __init__(self, model: Model, arithmetic: Arithmetic, inputs: Mapping[int, Array]):
+        self.executor = Session(model, Settings(arithmetic, preserve_all_tensors=True)).executor()
+        for index, array in inputs.items():
+            self.executor.resize(index, array.shape)
+        self.executor.allocate()
+        self.plan = self.executor.allocated()
+        self.planned = {id(planned.operator): planned for planned in self.plan.operators}
+        self.pure = all(planned.definition.pure for planned in self.plan.operators)
+
+    def start(self) -> Values:
+        """What holds a value before anything runs, but the inputs."""
+        return {**self.plan.constants, **{i: self.executor.fresh_variable(self.executor.graph.tensors[i]) for i in self.executor.variables}}
+
+    def run(self, planned: PlannedOperator, values: Mapping[int, Array]) -> Values:
+        """What an operator gives: its outputs and the variables that it updates.
+
+        Raises:
+            QCoreError: it cannot run on these values.
+        """
+        operator = planned.operator
+        step = planned.step or self.executor.planner.prepare_late(planned, values, self.plan.constants)
+        step = in_order(step, self.executor.settings.arithmetic)
+        results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
+        return dict(zip((*operator.outputs, *(operator.inputs[k] for k in step.updates)), results, strict=True))
+
+
+def walk(
+    replays: Mapping[Arithmetic, Replay], by_kind: Mapping[str, Arithmetic], inputs: Values, dump: Values
+) -> dict[int, Mismatch | str]:
+    """Run the network on the dump's values as far as it has some; by tensor number, how its other values differ, or why that is not known.
+
+    by_kind: whose kernels run each kind of operator.
+    """
+    graph = replays["reference"].executor.graph
+    values = replays["reference"].start() | inputs
+    tolerances: dict[int, float] = {}
+    findings: dict[int, Mismatch | str] = {}
+    for operator in graph.operators:
+        replay = replays[by_kind[kind(graph, operator)]]
+        if replay is replays["xnnpack"] and left_to_builtin(graph, operator, replay.plan.constants):
+            replay = replays["builtin"]
+        planned = replay.planned.get(id(operator))
+        if planned is None:  # it was computed with the plan
+            continue
+        read = [i for i in operator.inputs if i != OPTIONAL]
+        tolerance = max((tolerances.get(i, 0.0) for i in read), default=0.0) + own_tolerance(graph, planned)
+        results, note = Values(), "not computed: a value before it is missing"
+        if all(i in values for i in read):
+            try:
+                results = replay.run(planned, values)
+            except QCoreError as error:
+                note = f"not computed: {error}"
+        for o in operator.outputs:
+            if o in dump:
+                findings[o] = Mismatch.between(results[o], dump[o], tolerance) if o in results else note
+                results[o] = dump[o]
+            else:
+                tolerances[o] = tolerance
+        values |= results
+    return findings
+
+
+def own_tolerance(graph: Subgraph, planned: PlannedOperator) -> float:
+    """What an operator may add to the difference of floats, as part of the greatest magnitude."""
+    slot, inputs = planned.definition.principal, planned.operator.inputs
+    dtype = graph.tensors[inputs[slot]].dtype if slot < len(inputs) and inputs[slot] != OPTIONAL else ""
+    tolerance = planned.definition.tolerances.get(dtype)
+    return ROUNDING if tolerance is None else ROUNDING + tolerance.relative
+
+
+def kind(graph: Subgraph, operator: Operator) -> str:
+    """What an operator is: its name and the types of its first input and output."""
+    types = [graph.tensors[i].dtype for indices in (operator.inputs, operator.outputs) for i in indices[:1] if i != OPTIONAL]
+    return f"{operator.name} {' to '.join(dict.fromkeys(types))}".strip()
+
+
+def verdicts(
+    graph: Subgraph, running: Sequence[int], dump: Values, walks: Mapping[Arithmetic, Mapping[int, Mismatch | str]]
+) -> Iterator[Verdict]:
+    """What each arithmetic's walk found, by dumped tensor, in the order that operators run.
+
+    running: positions of the operators that were not computed with the plan.
+    """
+    producer = {o: position for position in running for o in graph.operators[position].outputs}
+    for o in sorted(walks["reference"], key=lambda o: (producer[o], o)):
+        part = part_of(graph, producer, o, dump)
+        found = {a: findings[o] for a, findings in walks.items()}
+        mismatches = {a: m for a, m in found.items() if isinstance(m, Mismatch)}
+        note = next((m for m in found.values() if isinstance(m, str)), "")
+        names = tuple(dict.fromkeys(kind(graph, graph.operators[position]) for position in part))
+        yield Verdict(graph.tensors[o].name, graph.tensors[o].dtype, part, names, {} if note else mismatches, note)
+
+
+def part_of(graph: Subgraph, producer: Mapping[int, int], tensor: int, dump: Values) -> tuple[int, ...]:
+    """Positions of the operators that compute a tensor from dumped ones."""
+    found = {producer[tensor]}
+    pending = [producer[tensor]]
+    while pending:
+        read = (i for i in graph.operators[pending.pop()].inputs if i in producer and i not in dump)
+        new = {producer[i] for i in read} - found
+        found |= new
+        pending += new
+    return tuple(sorted(found))
+
+
+def fitting_mixture(
+    replays: Mapping[Arithmetic, Replay], found: Identification, inputs: Values, dump: Values
+) -> dict[str, Arithmetic] | None:
+    """An arithmetic for each kind of operator on which they disagree, so that all tensors fit; None where no such was found."""
+    graph = replays["reference"].executor.graph
+    alone = found.by_kind
+    if any(not fits for fits in alone.values()) or any(verdict.note for verdict in found.verdicts):
+        return None
+    choices = {k: alone.get(k, ARITHMETICS) for k in dict.fromkeys(kind(graph, operator) for operator in graph.operators)}
+    disputed = {k: fits for k, fits in choices.items() if k in disagreeing(replays, inputs, dump)}
+    for chosen in itertools.islice(mixtures(disputed), MIXTURES):
+        by_kind = {k: chosen.get(k, fits[0]) for k, fits in choices.items()}
+        if all(isinstance(m, Mismatch) and m.fits for m in walk(replays, by_kind, inputs, dump).values()):
+            return chosen
+    return None
+
+
+def mixtures(choices: Mapping[str, Sequence[Arithmetic]]) -> Iterator[dict[str, Arithmetic]]:
+    """Every way to choose an arithmetic for each kind, those first in which fewest kinds depart from what most have."""
+    seen: list[dict[str, Arithmetic]] = []
+    for departing in range(1, len(choices)):
+        for usual in ARITHMETICS:
+            for kinds in itertools.combinations(choices, departing):
+                others = [[a for a in choices[k] if a != usual] for k in kinds]
+                if all(usual in fits for k, fits in choices.items() if k not in kinds):
+                    for own in itertools.product(*others):
+                        chosen = dict.fromkeys(choices, usual) | dict(zip(kinds, own, strict=True))
+                        if chosen not in seen:
+                            seen.append(chosen)
+                            yield chosen
+
+
+def disagreeing(replays: Mapping[Arithmetic, Replay], inputs: Values, dump: Values) -> set[str]:
+    """Kinds of operators to which arithmetics give other outputs on the same inputs."""
+    reference = replays["reference"]
+    graph = reference.executor.graph
+    values, found = reference.start() | inputs, set[str]()
+    for operator in graph.operators:
+        if id(operator) not in reference.planned:
+            continue
+        if any(i not in values for i in operator.inputs if i != OPTIONAL):
+            continue
+        try:
+            results = {a: replay.run(replay.planned[id(operator)], values) for a, replay in replays.items()}
+        except QCoreError:
+            continue
+        first = results["reference"]
+        if any(not Mismatch.between(other[o], first[o]).equal for other in results.values() for o in operator.outputs):
+            found.add(kind(graph, operator))
+        values |= first | {o: dump[o] for o in operator.outputs if o in dump}
+    return found

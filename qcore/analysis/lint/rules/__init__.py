@@ -1,0 +1,1 @@
+"""Rules of targets as data: a module for each."""

@@ -1,0 +1,1 @@
+"""Accumulators: what they can reach and did reach, channel by channel."""
