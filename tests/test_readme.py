@@ -44,3 +44,17 @@ def test_every_command_named_is_there() -> None:
 def test_it_names_two_commands() -> None:
     section = README.split("## Two commands")[1].split("\n## ")[0]
     assert len(re.findall(r"^pip install", section, re.MULTILINE)) == 2
+
+
+def test_the_tour_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where a command prints errors of the float model, which follow the processor's order of sums, it must run; the rest to the letter."""
+    shutil.copytree(ROOT / "qcore" / "data", tmp_path / "qcore" / "data")
+    monkeypatch.chdir(tmp_path)
+    tour = README.split("## A tour in ten minutes")[1].split("\n## ")[0]
+    blocks = re.findall(r"```sh\nqcore (.*?)\n```\n\n```\n(.*?)\n```", tour, re.DOTALL)
+    assert len(blocks) == 5
+    for command, output in blocks:
+        assert main(command.split()) == 0
+        printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        if command.split()[0] in ("quantize", "explain", "ranges"):
+            assert printed == output.splitlines()
