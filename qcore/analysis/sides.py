@@ -108,7 +108,8 @@ class Side:
     def name(self, position: int) -> str:
         """An operator as messages name it."""
         operator = self.graph.operators[position]
-        return f"{operator.name} (op {position}, output '{self.graph.tensors[operator.outputs[0]].name}')"
+        output = "".join(f", output '{self.graph.tensors[o].name}'" for o in operator.outputs[:1])
+        return f"{operator.name} (op {position}{output})"
 
 
 def corresponding(a: Model, b: Model, signature: str | None) -> tuple[tuple[int, int], Ends, Ends]:

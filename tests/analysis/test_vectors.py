@@ -20,6 +20,7 @@ from qcore.kernels.registry import OPERATORS
 from qcore.model import Model, Quantization
 from qcore.numerics import fixed_point
 from qcore.numerics.fixed_point import Requantizer
+from tests.calibration.models import loop
 from tests.conformance.harness import T, one_operator, run_qcore
 
 COMPILER = shutil.which("cc")
@@ -242,3 +243,18 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
         qcore.vectors(add, 0).save(tmp_path / "README")
     with pytest.raises(UnsupportedError, match=r"SHAPE \(op 4.*constants alone"):
         qcore.vectors(qcore.load(DIGITS), 4)
+
+
+def test_operators_with_state_begin_with_it_clean_and_those_that_run_subgraphs_are_refused() -> None:
+    def state(depth: int, dtype: str, scale: float) -> T:
+        return T(dtype, (1, depth), scale, is_variable=True)
+
+    inputs = [
+        T("int8", (1, 3), 0.1), T("int8", (2, 3), 0.01, value=np.ones((2, 3))), T("int16", (2, 2), 0.01, value=np.ones((2, 2))),
+        T("int32", (2,), 0.001, value=np.zeros(2)), state(4, "int16", 0.01),
+    ]  # fmt: skip
+    options = {"rank": 1, "fused_activation_function": "RELU"}
+    found = qcore.vectors(one_operator("SVDF", inputs, [T("int8", (1, 2), 0.1, -128)], options), 0)
+    assert not found["state"][0].any()
+    with pytest.raises(UnsupportedError, match="WHILE.*subgraphs that it runs"):
+        qcore.vectors(loop(), 0)

@@ -123,7 +123,7 @@ def vectors_of(run: Trace, op: int, seed: int = 0, count: int = 1) -> Vectors:
         raise UnsupportedError(f"vectors: {run.name(op)}: depends on constants alone, and is computed before the model runs")
     given = run.inputs(op)
     if not run.repeats(op) and not any(i != OPTIONAL and run.at(i).tensor.is_variable for i in operator.inputs):
-        raise UnsupportedError(f"vectors: {run.name(op)}: its outputs do not follow from its inputs")
+        raise UnsupportedError(f"vectors: {run.name(op)}: its outputs follow from more than its inputs: state, or subgraphs that it runs")
     at_run_time = [k for k, i in enumerate(operator.inputs) if i != OPTIONAL and not run.is_constant(i)]
     cases = made_cases(run, op, {k: array for k in at_run_time if (array := given[k]) is not None}, seed, count)
     outputs: list[list[Array]] = []

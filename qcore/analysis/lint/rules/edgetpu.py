@@ -2,8 +2,9 @@
 
 Read at second hand, since the page itself could not be had whole: its requirements in copies of
 coral.ai/docs/edgetpu/models-intro, the table's rows up to ResizeBilinear as Axis republishes them for ARTPEC-7
-(developer.axis.com, "Supported ops"), of the rest the names alone, from the table's older copies and compiler logs. Limits of the rows
-after ResizeBilinear are left out, and so are sizes: the compiler also refuses what does not fit its memory, which only it can tell.
+(developer.axis.com, "Supported ops"), of the rest the names alone. UNVERIFIED are those of them that no copy at hand shows: they are taken
+to be supported, rather than refused without a source. Limits of the rows after ResizeBilinear are left out, and so are sizes: the compiler
+also refuses what does not fit its memory, which only it can tell.
 """
 
 from __future__ import annotations
@@ -81,13 +82,15 @@ def along_channels_alone(s: Subject) -> str | None:
     )
 
 
+UNVERIFIED = "RSQRT SLICE SPACE_TO_DEPTH SQUARED_DIFFERENCE SQUEEZE SUM"
+
 CONVOLUTION = (CONSTANT_WEIGHTS, CONSTANT_BIAS, SAME_DILATION, WEIGHTS)
 ONE_ROW = holds(lambda s: s.output is None or math.prod(s.output.shape[:-1]) <= 1, "gives more than one row, the target gives one")
 
 OPERATORS = table(
     ("ADD EXPAND_DIMS L2_NORMALIZATION LOGISTIC MAXIMUM MINIMUM MUL QUANTIZE RELU RELU6 RELU_N1_TO_1 RESHAPE SUB TANH", Row(CODES)),
-    ("RESIZE_NEAREST_NEIGHBOR RSQRT SLICE SOFTMAX SPACE_TO_DEPTH SPLIT SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUM", Row(CODES)),
-    ("TRANSPOSE TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM", Row(CODES)),
+    ("RESIZE_NEAREST_NEIGHBOR SOFTMAX SPLIT STRIDED_SLICE TRANSPOSE TRANSPOSE_CONV UNIDIRECTIONAL_SEQUENCE_LSTM", Row(CODES)),
+    (UNVERIFIED, Row(CODES)),
     ("AVERAGE_POOL_2D MAX_POOL_2D", Row(CODES, (NO_ACTIVATION,))),
     ("CONCATENATION", Row(CODES, (NO_ACTIVATION, Rule("constant-input", zero_padding_only)))),
     ("CONV_2D DEPTHWISE_CONV_2D", Row(CODES, CONVOLUTION)),
