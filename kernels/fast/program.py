@@ -1,8 +1,7 @@
 """Native calls in the order they run, and the functions that run them.
 
 A call is a kernel and its arguments. The loop over calls is native too, so that a whole model is one call from Python, which lets
-other Python threads run meanwhile. Threads go through the calls side by side, each doing its share of every call, and wait for one
-another after each (see ``team``).
+other Python threads run meanwhile. Threads share every call, and begin the next when all of it is done (see ``team``).
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ class Loop:
         """Write the function."""
         code = Code(name, Arguments)
         with code.loop(0, code["call_count"]) as i:
-            run_call(code, code.pointer("calls"), i)
+            run_call(code, code.pointer("calls"), i, code.thread)
         return code
 
 

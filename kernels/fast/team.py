@@ -1,7 +1,12 @@
 """Threads that run programs together.
 
 They live as long as the process. Between programs they watch for the next one for a while, which starts it at once, and then sleep in
-Python until they are woken. While they run they wait for one another after every call, at a counter in shared memory.
+Python until they are woken.
+
+Every call has as many parts as there are threads. Each thread claims its own part first, and then what nobody has claimed; when all parts
+are done, at a counter in shared memory, it goes on to the next call. So nobody waits for a thread that has not come yet, because it sleeps
+or others have its processor: it finds its part done. What a program holds is read by those alone who have claimed a part of it, for which
+the first thread waits; so nothing is read once the program is over.
 
 A program that comes while the team is busy does without: its own thread does all the work. How the work is shared never changes a bit.
 """
@@ -37,14 +42,16 @@ LINE = 64
 class Shared(NamedTuple):
     """Offsets in the memory that threads share, in bytes; each holds an int64.
 
-    epoch: programs so far. arrived: calls done so far, summed over threads.
-    base: arrived when the present program began; calls, call_count: what it runs.
+    epoch: programs so far. done: parts of calls done so far.
+    base: done when the present program began, which is written after calls and call_count, what it runs, and read before them: a thread
+        that is late may find what the next program runs, but then has nothing to claim.
     sleepers: threads that are to be woken for it. yields: address of sched_yield, or 0.
-    asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken.
+    asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken; claimed: likewise,
+        what ``done`` will be when the last call is over whose part of that number was claimed.
     """
 
     epoch: int = 0
-    arrived: int = LINE
+    done: int = LINE
     base: int = 2 * LINE
     calls: int = 2 * LINE + 8
     call_count: int = 2 * LINE + 16
@@ -52,6 +59,7 @@ class Shared(NamedTuple):
     yields: int = 2 * LINE + 32
     asleep: int = 3 * LINE
     wake: int = 3 * LINE + 8
+    claimed: int = 3 * LINE + 16
 
 
 AT = Shared()
@@ -85,13 +93,13 @@ def _read(code: Code, offset: int) -> Value:
     return code.builder.load_atomic(_word(code, offset), "seq_cst", 8, typ=I64)
 
 
-def _exchange(code: Code, offset: Value, value: int) -> Value:
-    return code.builder.atomic_rmw("xchg", _word(code, offset), I64(value), "seq_cst")
+def _exchange(code: Code, offset: Value | int, value: Value | int) -> Value:
+    return code.builder.atomic_rmw("xchg", _word(code, offset), code.wide(value), "seq_cst")
 
 
-def _mine(code: Code, offset: int) -> Value:
-    """This thread's own word."""
-    return code.add(offset, code.multiply(code.thread, LINE))
+def _of(code: Code, offset: int, thread: Value) -> Value:
+    """Where a thread's own word is."""
+    return code.add(offset, code.multiply(thread, LINE))
 
 
 def _pause(code: Code, tier: Tier) -> None:
@@ -105,29 +113,36 @@ def _pause(code: Code, tier: Tier) -> None:
 def _begin(code: Code, _: Tier) -> None:
     """Publish a program, and find out who sleeps."""
     b = code.builder
-    b.store(_read(code, AT.arrived), _word(code, AT.base))
+    _exchange(code, AT.base, _read(code, AT.done))
     b.atomic_rmw("add", _word(code, AT.epoch), I64(1), "seq_cst")
     sleepers = code.variable(I64(0))
     with code.loop(1, code.threads) as thread:
-        asleep = _exchange(code, code.add(AT.asleep, code.multiply(thread, LINE)), 0)
-        b.store(asleep, _word(code, code.add(AT.wake, code.multiply(thread, LINE))))
+        asleep = _exchange(code, _of(code, AT.asleep, thread), 0)
+        b.store(asleep, _word(code, _of(code, AT.wake, thread)))
         sleepers.set(code.add(sleepers.get(), asleep))
     b.store(sleepers.get(), _word(code, AT.sleepers))
 
 
 def _run(code: Code, tier: Tier) -> None:
-    """All calls of the present program, each followed by a wait for the other threads."""
+    """All calls of the present program: the parts of each that nobody else has claimed, then a wait until all are done."""
     b = code.builder
-    calls = b.inttoptr(code.load(I64, _word(code, AT.calls), 0, 8), POINTER)
-    base, count = (code.load(I64, _word(code, offset), 0, 8) for offset in (AT.base, AT.call_count))
+    base, count = _read(code, AT.base), _read(code, AT.call_count)
+    calls = b.inttoptr(_read(code, AT.calls), POINTER)
     with code.loop(0, count) as i:
-        run_call(code, calls, i)
-        b.atomic_rmw("add", _word(code, AT.arrived), I64(1), "seq_cst")
-        target = code.add(base, code.multiply(code.add(i, 1), code.threads))
+        after = code.add(base, code.multiply(code.add(i, 1), code.threads))
+        with code.loop(code.thread, code.add(code.thread, code.threads)) as turn:
+            part = b.select(b.icmp_signed("<", turn, code.threads), turn, b.sub(turn, code.threads))
+            word = _word(code, _of(code, AT.claimed, part))
+            unclaimed = b.icmp_signed("<", b.load_atomic(word, "seq_cst", 8, typ=I64), after)
+            with b.if_then(unclaimed):
+                mine = b.icmp_signed("<", b.atomic_rmw("max", word, after, "seq_cst"), after)
+                with b.if_then(mine):
+                    run_call(code, calls, i, part)
+                    b.atomic_rmw("add", _word(code, AT.done), I64(1), "seq_cst")
         looks = code.variable(I64(0))
         looks.set(I64(0))
-        with code.repeat() as all_are_there:
-            code.leave_if(b.icmp_signed(">=", _read(code, AT.arrived), target), all_are_there)
+        with code.repeat() as all_are_done:
+            code.leave_if(b.icmp_signed(">=", _read(code, AT.done), after), all_are_done)
             _pause(code, tier)
             looks.set(code.add(looks.get(), 1))
             yields = code.load(I64, _word(code, AT.yields), 0, 8)
@@ -141,27 +156,28 @@ def _watch(code: Code, tier: Tier) -> None:
     """Run programs until none has come for a while; then return, to sleep until woken."""
     b = code.builder
     seen = code.pointer("seen")
-    looks = code.variable(I64(0))
+    looks, epoch = code.variable(I64(0)), code.variable(I64(0))
     with code.repeat() as done:
         looks.set(I64(0))
         last = code.load(I64, seen, 0, 8)
         with code.repeat() as comes:
-            code.leave_if(b.icmp_signed("!=", _read(code, AT.epoch), last), comes)
+            epoch.set(_read(code, AT.epoch))
+            code.leave_if(b.icmp_signed("!=", epoch.get(), last), comes)
             _pause(code, tier)
             looks.set(code.add(looks.get(), 1))
             with b.if_then(b.icmp_signed(">", looks.get(), I64(WATCH))):
-                _exchange(code, _mine(code, AT.asleep), 1)
+                _exchange(code, _of(code, AT.asleep, code.thread), 1)
                 # A program that came meanwhile may have been told that this thread is awake.
                 late = b.icmp_signed("!=", _read(code, AT.epoch), last)
                 with b.if_then(b.not_(late)):
                     b.branch(done)
                     b.position_at_end(code.function.append_basic_block("unreachable"))
                 # Whoever began it has taken note already: it will wake this thread, which must go and be woken.
-                noted = b.icmp_signed("==", _exchange(code, _mine(code, AT.asleep), 0), I64(0))
+                noted = b.icmp_signed("==", _exchange(code, _of(code, AT.asleep, code.thread), 0), I64(0))
                 with b.if_then(noted):
                     b.branch(done)
                     b.position_at_end(code.function.append_basic_block("unreachable"))
-        code.builder.store(code.add(last, 1), seen)
+        code.builder.store(epoch.get(), seen)
         _run(code, tier)
 
 

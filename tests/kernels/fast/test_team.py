@@ -40,6 +40,14 @@ def test_the_team_is_there_again_after_a_pause(pause):
         np.testing.assert_array_equal(output(made), want)
 
 
+def test_more_threads_than_processors():
+    """Parts of threads that do not come are done by others."""
+    made, _ = interpreter(16)
+    want = output(interpreter(1)[0])
+    for _ in range(30):
+        np.testing.assert_array_equal(output(made), want)
+
+
 def test_programs_that_come_at_a_time():
     """One has the team, the others do without; all are right."""
     want = output(interpreter(1)[0])
