@@ -46,8 +46,8 @@ class Shared(NamedTuple):
     base: done when the present program began, which is written after calls and call_count, what it runs, and read before them: a thread
         that is late may find what the next program runs, but then has nothing to claim.
     sleepers: threads that are to be woken for it. yields: address of sched_yield, or 0.
-    asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken; claimed: likewise,
-        what ``done`` will be when the last call is over whose part of that number was claimed.
+    asleep: 1 while a thread other than the first sleeps, each in a line of its own; wake: likewise, 1 if it is to be woken.
+    claimed: likewise, what ``done`` will be when the last call is over whose part of that number was claimed.
     """
 
     epoch: int = 0
