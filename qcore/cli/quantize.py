@@ -24,6 +24,7 @@ from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model
 from qcore.quantizer import Rules, quantize_model
 from qcore.quantizer.api import CALIBRATED, CALIBRATIONS, MODES_OF, Convention, Mode
+from qcore.quantizer.recovery.recover import METHODS
 from qcore.schema import load, save
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -97,6 +98,13 @@ def add_option_arguments(parser: argparse.ArgumentParser) -> None:
     add("--block-size", type=int, metavar="N", help="a scale for each N int4 weights of weight_only, a multiple of 32")
     add("--bias-type", choices=("int32", "int64"), help="of int16x8 (default int64)")
     add("--runnable", action=switch, help="keeps float32, or mends, what no TensorFlow Lite kernel runs of int8 and int16x8")
+    add(
+        "--accuracy",
+        metavar="METHODS",
+        type=lambda names: names.split(","),
+        help="choose weights and biases so that the model computes on the samples of --calibration what the float one does: max, or "
+        f"some of {', '.join(METHODS)}, with commas between",
+    )
     add("--rules", metavar="FILE", type=Path, help="which operators stay in floating point: JSON as qcore.Rules.to_json writes it")
 
 
@@ -138,8 +146,11 @@ def execute(args: argparse.Namespace) -> None:
     baseline = evaluated(args, model, data)
     rows = [Row("float", Path(args.model), Path(args.model).stat().st_size, baseline, baseline)]
     for name, options in variants.items():
-        with progress_bar(sys.stderr.isatty(), None, f"quantizing to {name}"), warnings_as_lines():
-            quantized = quantize_model(model, calibration=statistics, **options)
+        recovering = "accuracy" in options
+        samples = calibration_samples(args, inputs) if recovering else None
+        with progress_bar(sys.stderr.isatty() and not recovering, None, f"quantizing to {name}"), warnings_as_lines():
+            progress = recovering and sys.stderr.isatty()
+            quantized = quantize_model(model, calibration=statistics, samples=samples, progress=progress, **options)
         if (file := files[name]) is not None:
             save(quantized, file)
         rows.append(Row(name, file, len(quantized.to_bytes()), evaluated(args, quantized, data), baseline))
@@ -219,10 +230,9 @@ def calibrated(args: argparse.Namespace, model: Model, inputs: Inputs) -> Statis
     """
     if args.statistics is not None:
         return loaded_statistics(args)
-    if args.calibration is None:
+    samples = calibration_samples(args, inputs)
+    if samples is None:
         return None
-    where = f"--calibration {args.calibration}"
-    samples = DataSet(where, Path(args.calibration), inputs, args.calibration_samples, args.labels)
     method, arithmetic = CALIBRATIONS[args.convention]
     statistics = calibrate(
         model,
@@ -237,6 +247,17 @@ def calibrated(args: argparse.Namespace, model: Model, inputs: Inputs) -> Statis
     if args.save_statistics is not None:
         statistics.save(args.save_statistics)
     return statistics
+
+
+def calibration_samples(args: argparse.Namespace, inputs: Inputs) -> DataSet | None:
+    """The samples of --calibration.
+
+    Raises:
+        InputError: they cannot be read.
+    """
+    if args.calibration is None:
+        return None
+    return DataSet(f"--calibration {args.calibration}", Path(args.calibration), inputs, args.calibration_samples, args.labels)
 
 
 def loaded_statistics(args: argparse.Namespace) -> Statistics:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from qcore.calibration import Method, Statistics, calibrate
+from qcore.calibration.samples import Samples, iterate
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic
 from qcore.model import Model
@@ -21,7 +22,10 @@ from qcore.quantizer.graph_ranges import carries_ranges
 from qcore.quantizer.int8 import quantize_int8, simplify_interface
 from qcore.quantizer.int16x8 import quantize_int16x8
 from qcore.quantizer.io_types import set_io_types
+from qcore.quantizer.mixed_activations import quantize_mixed
+from qcore.quantizer.narrow_weights import narrow_weights
 from qcore.quantizer.options import Options, Ranges
+from qcore.quantizer.recovery.recover import Accuracy, Quantized, read_methods, recover, same_operators
 from qcore.quantizer.rules import Rule, Rules
 from qcore.quantizer.versions import set_versions
 from qcore.quantizer.weight_only import quantize_weight_only
@@ -53,11 +57,12 @@ MODES_OF = MappingProxyType(
         "per_channel": (*CALIBRATED, *_WEIGHTS),
         "per_channel_dense": (*CALIBRATED, *_WEIGHTS),
         "min_elements": _WEIGHTS,
-        "weight_type": ("weight_only",),
+        "weight_type": ("weight_only", "int8"),
         "block_size": ("weight_only",),
         "bias_type": ("int16x8",),
         "runnable": CALIBRATED,
         "rules": get_args(Mode),
+        "accuracy": (*CALIBRATED, *_WEIGHTS),
     }
 )
 """The modes that each option applies to."""
@@ -80,6 +85,9 @@ def quantize_model(
     bias_type: Literal["int32", "int64"] = "int64",
     runnable: bool = False,
     rules: Rules | Iterable[Rule] = (),
+    accuracy: Accuracy = None,
+    samples: Samples | None = None,
+    progress: bool = False,
 ) -> Model:
     """Quantize a float model as TensorFlow Lite's converter does, or as litert-quantizer.
 
@@ -104,7 +112,8 @@ def quantize_model(
         per_channel: a scale for each output channel of weights, where kernels take that.
         per_channel_dense: so for FULLY_CONNECTED too.
         min_elements: smaller weights stay float32 ("dynamic_range" and "weight_only"); None is 1024, with "ai-edge" 0.
-        weight_type: of the weights of "weight_only".
+        weight_type: of the weights of "weight_only"; and of "int8", where "int4" packs those of CONV_2D, DEPTHWISE_CONV_2D and
+            FULLY_CONNECTED into half the bytes, while activations stay int8. ``rules`` can choose for each operator.
         block_size: for int4 weights of "weight_only": a scale for each run of so many elements, a multiple of 32, of each row that
             FULLY_CONNECTED and EMBEDDING_LOOKUP read. "ai-edge" takes 32, 64, 128 or 256, refuses rows that blocks do not divide, and
             leaves the weights of other operators as they are.
@@ -113,6 +122,12 @@ def quantize_model(
             does not run it; a warning for each reason names the operators. True: such operators stay in floating point, or get scales
             that kernels can compute with; docs/conversion.md lists them.
         rules: which operators stay in floating point; see ``Rule``.
+        accuracy: "max", or names of methods that choose weights and biases so that the model computes what the float one does on
+            samples: "mse_ranges", "bias_correction", "least_squares", "weight_scales", "gptq", "coordinate_descent"; docs/accuracy.md
+            says what each does. A method is kept where it does not hurt samples that are held out. None: what the convention's own
+            quantizer writes.
+        samples: for ``accuracy``, as ``qcore.calibrate`` takes them; None takes those given as ``calibration``. They are kept in memory.
+        progress: show progress bars on standard error, of calibration and of ``accuracy``.
 
     Returns:
         A new model.
@@ -137,11 +152,39 @@ def quantize_model(
         per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, runnable, Rules.of(rules)
     )
     _check_options(options, mode, convention)
+    methods = read_methods(accuracy)
     check(model)
-    edited = copy_model(model)
-    if convention == "ai-edge" and mode in CALIBRATED:
-        quantize_static(edited, mode, _ranges(model, mode, calibration, convention), options, input_dtype, output_dtype)
-    elif convention == "ai-edge":
+    given: list[Any] = []
+    if methods:
+        if mode not in MODES_OF["accuracy"]:
+            raise InputError(f"quantize_model: accuracy does not apply to mode {mode!r}; it does to {', '.join(MODES_OF['accuracy'])}")
+        source = calibration if samples is None else samples
+        if source is None or isinstance(source, Ranges):
+            raise InputError("quantize_model: accuracy needs samples, as calibration or as samples")
+        given = list(iterate(source))
+        calibration = given if calibration is source else calibration
+    elif samples is not None:
+        raise InputError("quantize_model: samples are for accuracy, which is not asked for")
+    ranges = _ranges(model, mode, calibration, convention, progress) if mode in CALIBRATED else None
+
+    def quantize(ranges: Ranges | None) -> Quantized:
+        edited = copy_model(model)
+        origins = {copy: own for own, copy in same_operators(model, edited)}
+        _quantize(edited, mode, convention, ranges, options, input_dtype, output_dtype)
+        if mode == "int8":
+            narrow_weights(model, edited, origins, options)
+        finish(edited)
+        set_versions(edited)
+        return Quantized(edited, origins)
+
+    return recover(model, quantize, ranges, given, methods, progress) if methods else quantize(ranges).model
+
+
+def _quantize(
+    edited: Model, mode: Mode, convention: Convention, ranges: Ranges | None, options: Options, input_dtype: str, output_dtype: str
+) -> None:
+    """Quantizes a copy of the caller's model in place."""
+    if convention == "ai-edge" and ranges is None:
         quantize_weights_alone(edited, mode, options)
     elif mode == "float16":
         quantize_float16(edited, options)
@@ -150,20 +193,19 @@ def quantize_model(
     elif mode == "weight_only":
         quantize_weight_only(edited, options)
     else:
-        ranges = _ranges(model, mode, calibration, convention)
-        if mode == "int8":
-            emulating = quantize_int8(edited, ranges, options)
-            set_io_types(edited, input_dtype, output_dtype, float_fallback)
+        assert ranges is not None
+        if convention == "ai-edge":
+            quantize_static(edited, mode, ranges, options, input_dtype, output_dtype)
+        elif mode == "int8":
+            emulating = quantize_mixed(edited, ranges, options) if options.rules.is_mixed else quantize_int8(edited, ranges, options)
+            set_io_types(edited, input_dtype, output_dtype, options.float_fallback)
             simplify_interface(edited, emulating)
         else:
             quantize_int16x8(edited, ranges, options)
-            set_io_types(edited, input_dtype, output_dtype, float_fallback)
-    finish(edited)
-    set_versions(edited)
-    return edited
+            set_io_types(edited, input_dtype, output_dtype, options.float_fallback)
 
 
-def _ranges(model: Model, mode: str, calibration: Any, convention: Convention) -> Ranges:
+def _ranges(model: Model, mode: str, calibration: Any, convention: Convention, progress: bool) -> Ranges:
     if calibration is None:
         ranges = Statistics.from_model(model)
         if ranges.tensors or (mode == "int8" and convention == "tensorflow" and carries_ranges(model)):
@@ -174,7 +216,7 @@ def _ranges(model: Model, mode: str, calibration: Any, convention: Convention) -
         )
     if not isinstance(calibration, Ranges):
         method, arithmetic = CALIBRATIONS[convention]
-        return calibrate(model, calibration, method, arithmetic=arithmetic)
+        return calibrate(model, calibration, method, arithmetic=arithmetic, progress=progress)
     if isinstance(calibration, Statistics):
         calibration.check(model)
     return calibration
@@ -203,8 +245,12 @@ def _check_options(options: Options, mode: str, convention: str) -> None:
         raise InputError("quantize_model: convention 'ai-edge': bias_type: got 'int32', but biases of mode 'int16x8' are int64")
     if convention == "ai-edge" and options.runnable:
         raise InputError("quantize_model: runnable=True does not apply to convention 'ai-edge'; it does to 'tensorflow'")
+    if options.rules.is_mixed and (mode, convention) != ("int8", "tensorflow"):
+        raise InputError(f"quantize_model: a rule says activation_type, which does not apply to mode {mode!r} of convention {convention!r}")
+    if options.rules.is_mixed and not options.float_fallback:
+        raise InputError("quantize_model: float_fallback=False does not apply to rules that say activation_type 'int16'")
     default = Options(min_elements=_MIN_ELEMENTS[convention])
-    for option in fields(Options):
+    for option in (option for option in fields(Options) if option.name in MODES_OF):
         given, modes = getattr(options, option.name), MODES_OF[option.name]
         if given != getattr(default, option.name) and mode not in modes:
             raise InputError(f"quantize_model: {option.name}={given!r} does not apply to mode {mode!r}; it does to {', '.join(modes)}")

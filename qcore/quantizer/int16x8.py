@@ -9,7 +9,6 @@ Source: tflite/tools/optimize/quantize_model.cc#QuantizeModel, with int16 activa
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from dataclasses import replace
 
@@ -32,7 +31,16 @@ from qcore.quantizer.int16x8_params import activation_params, quantize_constant,
 from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, tensor_at
 from qcore.quantizer.int16x8_specification import Scaling
 from qcore.quantizer.options import Options, Ranges
-from qcore.quantizer.runnable import NEVER_NONZERO, TOO_NARROW, ZERO_CONSTANT, is_nothing, narrowest_sum, refuses_zero_scale, warn
+from qcore.quantizer.runnable import (
+    NEVER_NONZERO,
+    TOO_NARROW,
+    ZERO_CONSTANT,
+    is_nothing,
+    narrowest_sum,
+    refuses_zero_scale,
+    warn_of_refused,
+)
+from qcore.quantizer.warning import warn
 from qcore.schema import constant
 
 _BIASED = ("CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -74,12 +82,9 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
     if kept and not options.float_fallback:
         lines = [f"{names[operator]}: {reason}" for operator, reason in kept.items()]
         raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(lines))
-    warn("int16x8", {name: refused[operator] for operator, name in names.items() if operator in refused}, stacklevel=3)
+    warn_of_refused("int16x8", {name: refused[operator] for operator, name in names.items() if operator in refused})
     for name in sorted(new):
-        warnings.warn(
-            f"int16x8: {name} needs LiteRT 2, TensorFlow Lite has no int16 kernel for it; Rule(False, operator={name!r}) keeps it float",
-            stacklevel=3,
-        )
+        warn(f"int16x8: {name} needs LiteRT 2, TensorFlow Lite has no int16 kernel for it; Rule(False, operator={name!r}) keeps it float")
 
 
 def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, options: Options) -> None:
@@ -276,12 +281,14 @@ def _set_options(graph: Graph, chosen: list[Chosen], options: Options) -> None:
     """What options say of 16x8: the type of biases, and that scales of sums are no powers of two.
 
     They are set wherever the operator was not int16 before, as the converter sets them: in files from before 2020 it knows no operator
-    but ADD by name. There int64 biases go without saying; int32 ones would be read as int64, and are named against its ways.
+    but ADD by name. There int64 biases go without saying; int32 ones would be read as int64, and are named against its ways. Among
+    operators of int8 activations only those chosen have them.
     """
     quantized = {id(use.operator) for use in chosen}
     for operator in graph.operators:
         was_int16 = id(operator) not in quantized and any(i != OPTIONAL and graph.tensors[i].dtype == "int16" for i in operator.inputs)
-        if operator.options is None or was_int16:
+        is_left = options.activation_type is not None and id(operator) not in quantized
+        if operator.options is None or was_int16 or is_left:
             continue
         is_known = not operator.code.in_old_field
         if operator.name in _BIASED and (is_known or options.bias_type == "int32"):

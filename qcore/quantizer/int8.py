@@ -30,7 +30,7 @@ from qcore.quantizer.int8_rewrite import (
 )
 from qcore.quantizer.int8_tidy import tidy
 from qcore.quantizer.options import Options, Ranges
-from qcore.quantizer.runnable import warn
+from qcore.quantizer.runnable import warn_of_refused
 from qcore.quantizer.specification import spec_of
 
 
@@ -68,7 +68,7 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> set[Operato
         lines = [f"{names[o]}: {reason}" for o, reason in kept.items() if o.name not in CONVERSIONS and o not in whole]
         if lines:
             raise QuantizationError(f"int8 without float_fallback: {len(lines)} operators stay float\n" + "\n".join(lines))
-    warn("int8", {name: refused[operator] for operator, name in names.items() if operator in refused}, stacklevel=3)
+    warn_of_refused("int8", {name: refused[operator] for operator, name in names.items() if operator in refused})
     return emulating
 
 

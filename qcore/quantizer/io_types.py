@@ -12,12 +12,12 @@ Source: tflite/converter/transforms/modify_io_nodes.cc, tflite/tools/optimize/mo
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 from qcore.errors import QuantizationError
 from qcore.model import Model, Operator, Quantization, Tensor
 from qcore.quantizer.graph import Graph, Use
+from qcore.quantizer.warning import warn
 
 UINT8_OFFSET = 128
 """What uint8 codes and zero points are greater by than the int8 ones of the same real numbers."""
@@ -51,7 +51,7 @@ def set_io_types(model: Model, input_type: str, output_type: str, float_fallback
     if real and not float_fallback:
         raise QuantizationError(f"{caller}: {'; '.join(real)}")
     if real:
-        warnings.warn(f"{caller}: these stay float32: {'; '.join(real)}", stacklevel=3)
+        warn(f"{caller}: these stay float32: {'; '.join(real)}")
 
 
 def _set_input_type(graph: Graph, index: int, uses: list[Use], dtype: str) -> str | None:

@@ -1,17 +1,23 @@
-"""Which operators are quantized and which stay in floating point: ordered rules, of which the last that matches decides."""
+"""Which operators are quantized, how, and which stay in floating point: ordered rules, of which the last that matches decides."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from qcore.errors import InputError
-from qcore.model import OPTIONAL, Operator, Tensor
+from qcore.model import OPTIONAL, Model, Operator, Tensor
 
 _VERSION = 1
+
+WeightType = Literal["int8", "int4"]
+ActivationType = Literal["int8", "int16"]
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+"""What counts as the first and the last layer of a model."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Rule:
     operator: the operator's type is this, a builtin's schema name ("SOFTMAX") or a custom operator's own code.
     tensor: the operator computes a tensor of this name.
     regex: the operator computes a tensor in whose name this regular expression is found.
+    weight_type: of its weights, "int8" or "int4", in modes that have a choice; None leaves that to other rules and the mode's own.
+    activation_type: of what it reads and computes, "int8" or "int16", in mode "int8" of convention "tensorflow"; None likewise.
 
     Raises:
         InputError: a condition of a wrong type, or no regular expression.
@@ -31,6 +39,8 @@ class Rule:
     operator: str | None = None
     tensor: str | None = None
     regex: str | None = None
+    weight_type: WeightType | None = None
+    activation_type: ActivationType | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.quantize, bool):
@@ -39,6 +49,10 @@ class Rule:
             value = getattr(self, condition)
             if not isinstance(value, str | None):
                 raise InputError(f"Rule: got {condition}={value!r}, expected a string")
+        if self.weight_type not in (None, *get_args(WeightType)):
+            raise InputError(f"Rule: got weight_type={self.weight_type!r}, expected 'int8' or 'int4'")
+        if self.activation_type not in (None, *get_args(ActivationType)):
+            raise InputError(f"Rule: got activation_type={self.activation_type!r}, expected 'int8' or 'int16'")
         try:
             re.compile(self.regex or "")
         except re.error as error:
@@ -76,6 +90,22 @@ class Rules:
                 raise InputError(f"rules: got {type(rule).__name__} as rule {i}, expected a Rule")
         return cls(ordered)
 
+    @property
+    def is_mixed(self) -> bool:
+        """Some rule wants int16 activations."""
+        return any(rule.activation_type == "int16" for rule in self.rules)
+
+    @classmethod
+    def first_and_last(cls, model: Model, weight_type: WeightType = "int8") -> Rules:
+        """Rules that give the first and the last operator with weights, which suffer most from few bits, weights of a type."""
+        found = [(op, graph.tensors) for graph in model.subgraphs[:1] for op in graph.operators if op.name in _WEIGHTED]
+        named = [(op.name, tensors[op.outputs[0]].name) for op, tensors in (*found[:1], *found[1:][-1:])]
+        return cls(tuple(Rule(True, operator, name, weight_type=weight_type) for operator, name in named))
+
+    def __add__(self, other: Rules | Iterable[Rule]) -> Rules:
+        """These rules, then others, which decide where both match."""
+        return Rules((*self.rules, *Rules.of(other).rules))
+
     def quantizes(self, operator: Operator, tensors: list[Tensor]) -> bool:
         """Whether an operator is to be quantized.
 
@@ -83,9 +113,20 @@ class Rules:
             operator: of the subgraph that has these tensors.
             tensors: of that subgraph.
         """
+        return next((rule.quantize for rule in self._matching(operator, tensors)), True)
+
+    def weight_type(self, operator: Operator, tensors: list[Tensor]) -> WeightType | None:
+        """The type that the rules want for an operator's weights; arguments as for ``quantizes``."""
+        return next((rule.weight_type for rule in self._matching(operator, tensors) if rule.weight_type is not None), None)
+
+    def activation_type(self, operator: Operator, tensors: list[Tensor]) -> ActivationType | None:
+        """The type that the rules want for what an operator reads and computes; arguments as for ``quantizes``."""
+        return next((rule.activation_type for rule in self._matching(operator, tensors) if rule.activation_type is not None), None)
+
+    def _matching(self, operator: Operator, tensors: list[Tensor]) -> Iterator[Rule]:
+        """The rules about an operator, the last first."""
         names = [tensors[i].name for i in operator.outputs if i != OPTIONAL]
-        decisions = (rule.quantize for rule in reversed(self.rules) if rule.matches(operator.name, names))
-        return next(decisions, True)
+        return (rule for rule in reversed(self.rules) if rule.matches(operator.name, names))
 
     def to_json(self) -> str:
         """The rules as text: ``{"version": 1, "rules": [{"quantize": false, "operator": "SOFTMAX"}, ...]}``."""

@@ -9,7 +9,6 @@ Source: tflite/kernels, the Prepare and Eval of the operators; tflite/kernels/in
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -18,6 +17,7 @@ import numpy as np
 from qcore.model import Operator
 from qcore.numerics import QuantParams
 from qcore.quantizer.graph import Graph
+from qcore.quantizer.warning import warn
 
 NO_KERNEL = MappingProxyType({"int8": ("REVERSE_SEQUENCE",), "int16x8": ("SCATTER_ND", "SQUARED_DIFFERENCE")})
 """Operators that TensorFlow's quantizer quantizes although no kernel of TensorFlow Lite or LiteRT takes them so, by mode."""
@@ -96,20 +96,18 @@ def is_nothing(reach: float) -> bool:
     return reach <= _NOTHING
 
 
-def warn(mode: str, refused: Mapping[str, str], stacklevel: int) -> None:
+def warn_of_refused(mode: str, refused: Mapping[str, str]) -> None:
     """Names the operators that were quantized although TensorFlow Lite fails on them: a warning for each reason.
 
     Args:
         mode: which wrote them.
         refused: the reason, by what to call the operator.
-        stacklevel: of the caller, as ``warnings.warn`` counts.
     """
     for reason in dict.fromkeys(refused.values()):
         operators = ", ".join(operator for operator, given in refused.items() if given == reason)
-        warnings.warn(
+        warn(
             f"{mode}: TensorFlow Lite fails on what TensorFlow's quantizer makes of {operators}: {reason}; "
-            "runnable=True keeps such operators in floating point, or mends their scales",
-            stacklevel=stacklevel + 1,
+            "runnable=True keeps such operators in floating point, or mends their scales"
         )
 
 

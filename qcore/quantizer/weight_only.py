@@ -38,10 +38,11 @@ def quantize_weight_only(model: Model, options: Options) -> None:
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         for weights in shared_weights(graph, options):
-            if options.block_size is not None and _has_blocks(weights, options.block_size):
+            dtype = options.weight_dtype(graph, weights.uses[0].operator)
+            if options.block_size is not None and dtype == "int4" and _has_blocks(weights, options.block_size):
                 graph.redirect(weights.uses, _add_blocks(graph, weights, options.block_size))
             else:
-                graph.redirect(weights.uses, _add_dequantized(graph, weights, options.weight_type))
+                graph.redirect(weights.uses, _add_dequantized(graph, weights, dtype))
 
 
 def _has_blocks(weights: SharedWeights, block_size: int) -> bool:

@@ -98,3 +98,30 @@ def test_a_rule_keeps_an_operator_in_floating_point_in_every_mode() -> None:
         assert found.dtype == "float32", mode
         np.testing.assert_array_equal(found.buffer.data, filter)
         assert "CONV_2D" in names(quantized)
+
+
+def test_the_last_rule_that_says_a_type_decides_about_it() -> None:
+    model = branches(np.random.default_rng(0))
+    conv, tensors = model.subgraphs[0].operators[0], model.subgraphs[0].tensors
+    rules = Rules((Rule(True, weight_type="int4"), Rule(True, tensor="c", weight_type="int8", activation_type="int16"), Rule(False)))
+    assert rules.weight_type(conv, tensors) == "int8"
+    assert rules.activation_type(conv, tensors) == "int16" and rules.is_mixed
+    assert not rules.quantizes(conv, tensors)
+    assert Rules((Rule(False),)).weight_type(conv, tensors) is None
+
+
+def test_json_keeps_types() -> None:
+    rules = Rules((Rule(True, tensor="c", weight_type="int4"), Rule(True, regex="^n", activation_type="int16")))
+    assert Rules.from_json(rules.to_json()) == rules
+
+
+def test_first_and_last_are_operators_with_weights_and_rules_add_up() -> None:
+    model = branches(np.random.default_rng(0))
+    rules = Rules.first_and_last(model) + [Rule(False, operator="NEG")]
+    assert rules.rules == (Rule(True, "CONV_2D", "c", weight_type="int8"), Rule(False, operator="NEG"))
+
+
+@pytest.mark.parametrize("name", ["weight_type", "activation_type"])
+def test_types_without_kernels_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name}='int2'"):
+        Rule(True, **{name: "int2"})

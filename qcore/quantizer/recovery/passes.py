@@ -1,0 +1,177 @@
+"""The walk over a quantized model: one operator with weights after another gets better constants, from what samples make it read.
+
+In the order they run, so that each makes good for what all before it do, as they are by then. Moments of what an operator reads are
+gathered from most samples; the rest is held out, and decides method by method whether it helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from qcore.calibration.samples import Feed
+from qcore.model import Model, Operator
+from qcore.quantizer.recovery.layers import INPUT, Layer, Solution, find_layers
+from qcore.quantizer.recovery.moments import Collector, Moments, Real
+from qcore.quantizer.recovery.rows import FORMS, Form
+from qcore.quantizer.recovery.running import Prefix, feeds
+from qcore.quantizer.recovery.solve import (
+    Round,
+    coordinate_descent,
+    corrected_bias,
+    fitted,
+    gptq,
+    gptq_factor,
+    hessian,
+    least_squares_target,
+    refitted_scales,
+    rounded,
+    squared_error,
+)
+from qcore.quantizer.warning import warn
+
+WEIGHT_METHODS = ("least_squares", "weight_scales", "gptq", "coordinate_descent")
+"""Methods that change weights, in the order in which they are tried."""
+
+HELD_OUT = 5
+"""Every one of so many samples is held out."""
+
+ROWS, ROWS_FOR_DEPTH = 8192, 64
+"""An operator's moments are gathered from so many rows of all samples together, or so many times its depth; of more, some are drawn."""
+
+_ROWS_FOR_DEPTH = 20
+"""Least squares needs so many rows for each weight of an output: with fewer it learns the samples by heart."""
+
+_SWEEPS = 9
+"""Of coordinate descent."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What samples say of a layer.
+
+    form: of the operator.
+    fitted, held_out: moments of the samples that constants follow from, and of the others.
+    """
+
+    form: Form
+    fitted: Moments
+    held_out: Moments
+
+
+def recover_weights(
+    model: Model,
+    quantized: Model,
+    origins: Mapping[Operator, Operator],
+    samples: Sequence[Any],
+    methods: Collection[str],
+    advance: Callable[[int], None] = lambda count: None,
+) -> None:
+    """Gives the operators of a quantized model better weights and biases, in place.
+
+    Args:
+        model: the float model.
+        quantized: what became of it; edited.
+        origins: by operator of the quantized model, that of the float one it came from.
+        samples: as ``qcore.calibrate`` takes them.
+        methods: "bias_correction" and those of WEIGHT_METHODS.
+        advance: told of each operator that is done.
+
+    Raises:
+        InputError: a sample does not fit.
+        QCoreError: a model cannot run on it.
+    """
+    real_feeds, quantized_feeds = feeds(model, samples), feeds(quantized, samples)
+    for layer in find_layers(model, quantized, origins):
+        own = [pair for pair in zip(real_feeds, quantized_feeds, strict=True) if pair[0].subgraph == layer.graph.index]
+        gathered = gather(model, layer, own) if own else None
+        if gathered is not None:
+            improve(layer, gathered, methods)
+        advance(1)
+
+
+def gather(model: Model, layer: Layer, fed: Sequence[tuple[Feed, Feed]]) -> Gathered | None:
+    """Runs both models up to a layer; None where they do not read the same shapes there, or infinities."""
+    index = layer.graph.index
+    real, quantized = Prefix(model, index, layer.real, INPUT), Prefix(layer.graph.model, index, layer.operator, INPUT)
+    fitted, held_out = Collector(), Collector()
+    form: Form | None = None
+    for number, (real_feed, quantized_feed) in enumerate(fed):
+        x_f, x_q = real.input(real_feed), quantized.input(quantized_feed)
+        step = real.step()
+        if step is None or x_f.shape != x_q.shape or not x_f.size or not (np.isfinite(x_f).all() and np.isfinite(x_q).all()):
+            return None
+        form = FORMS[layer.operator.name](step.params)
+        most = -(-max(ROWS, ROWS_FOR_DEPTH * form.matrix(layer.weights).shape[2]) // len(fed))
+        places = np.arange(form.places)
+        if form.places > most:
+            places = np.sort(np.random.default_rng(number).choice(form.places, most, replace=False))
+        (held_out if number % HELD_OUT == HELD_OUT - 1 else fitted).add(form.rows(x_f, places), form.rows(x_q, places))
+    found = fitted.moments()
+    if form is None or found is None:
+        return None
+    return Gathered(form, found, held_out.moments() or found)
+
+
+def improve(layer: Layer, gathered: Gathered, methods: Collection[str]) -> None:
+    """Tries method after method, keeps each that does not hurt the held-out samples, and then solves with all samples."""
+    form, everything = gathered.form, gathered.fitted + gathered.held_out
+    weights, bias = layer.problem(form)
+    present = layer.read(form)
+
+    def error(solution: Solution) -> float:
+        return float(squared_error(weights, bias, solution.weights, solution.bias, gathered.held_out).sum())
+
+    kept: frozenset[str] = frozenset()
+    least = error(present)
+    for method in ("bias_correction", *WEIGHT_METHODS):
+        if method in methods:
+            tried = error(solve(layer, form, gathered.fitted, kept | {method}))
+            if tried <= least:
+                kept, least = kept | {method}, tried
+    if kept:
+        layer.write(form, solve(layer, form, everything, kept))
+
+
+def solve(layer: Layer, form: Form, moments: Moments, methods: Collection[str]) -> Solution:
+    """The constants that some methods give a layer."""
+    weights, bias = layer.problem(form)
+    present = layer.read(form)
+    codes, scale = present.codes, present.scale
+    if set(methods) & set(WEIGHT_METHODS):
+        try:
+            codes, scale = _weights(layer, form, moments, methods)
+        except np.linalg.LinAlgError as error:
+            warn(f"accuracy: {layer.name}: {error}; its weights are left as they were")
+    if "bias_correction" in methods:
+        bias = corrected_bias(weights, bias, codes * scale[..., np.newaxis], moments)
+    return Solution(codes, scale, bias)
+
+
+def _weights(layer: Layer, form: Form, moments: Moments, methods: Collection[str]) -> tuple[Real, Real]:
+    """Codes and scales.
+
+    Raises:
+        LinAlgError: moments that no method can work with.
+    """
+    (target, _), scale, grid = layer.problem(form), layer.read(form).scale, layer.grid
+    least, curvature = layer.least_scale().reshape(scale.shape), hessian(moments)
+    if "least_squares" in methods and moments.count >= _ROWS_FOR_DEPTH * target.shape[-1]:
+        target = least_squares_target(target, moments)
+    to_codes: Round = partial(rounded, grid=grid)
+    if "gptq" in methods:
+        to_codes = partial(gptq, upper=gptq_factor(curvature), grid=grid)
+    if "weight_scales" in methods:
+        codes, scale = fitted(target, curvature, grid, least, layer.per_channel, to_codes)
+    else:
+        codes = to_codes(target, scale)
+    if "coordinate_descent" in methods:
+        for _ in range(_SWEEPS):
+            codes = coordinate_descent(codes, target, scale, curvature, grid)
+            if "weight_scales" in methods and layer.per_channel:
+                scale = refitted_scales(codes, target, scale, curvature, least)
+    return codes, scale

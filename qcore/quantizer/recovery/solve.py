@@ -1,0 +1,237 @@
+"""Weights and biases that make a quantized operator compute what the float one does, as functions of matrices; no model in sight.
+
+Notation, for each group of weights: W float64[outputs, depth] the float weights, b their bias; Q the integer codes, s the scale of each
+row, so that ``Q s`` are the quantized weights; m_f, m_q the mean inputs of the float and the quantized operator, A = cov(x_q),
+C = cov(x_f, x_q). The output of the quantized operator errs by
+
+    E = (W x_f + b) - (Q s x_q + b')
+    mean E = W m_f + b - Q s m_q - b'
+    var E  = const - 2 W C (Q s)^T + Q s A (Q s)^T     (its diagonal)
+
+Every function here is exact arithmetic in float64 on these, and deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from qcore.numerics.rounding import round_half_away
+from qcore.quantizer.recovery.moments import Moments, Real
+
+BLOCK = 64
+"""Columns that are worked on before the rest of a matrix hears of it: two matrix products in place of as many rank-one updates."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The codes that a weight may have.
+
+    low, high: the least and the greatest.
+    parts: of a row's greatest magnitude, that the greatest code may stand for: candidates of a scale.
+    """
+
+    low: int
+    high: int
+    parts: tuple[float, ...]
+
+
+INT8 = Grid(-127, 127, (1.0, 0.95, 0.9, 0.85, 0.8))
+INT4 = Grid(-8, 7, (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4))
+
+Round = Callable[[Real, Real], Real]
+"""From weights and scales to codes."""
+
+
+def corrected_bias(weights: Real, bias: Real, quantized: Real, moments: Moments) -> Real:
+    """The bias that takes the mean error out: ``b' = b + W m_f - Q s m_q``.
+
+    Args:
+        weights: W, float64[groups, outputs, depth], real units.
+        bias: b, float64[groups, outputs], real units.
+        quantized: Q s, like weights.
+        moments: of the inputs.
+
+    Returns:
+        float64[groups, outputs], real units.
+
+    Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, with means from data.
+    """
+    return bias + _per_row(weights, moments.mean_f) - _per_row(quantized, moments.mean_q)
+
+
+def squared_error(weights: Real, bias: Real, quantized: Real, quantized_bias: Real, moments: Moments) -> Real:
+    """Mean squared error of each output before its activation, less what no choice of weights changes: float64[groups, outputs].
+
+    Args: as for ``corrected_bias``; quantized_bias: b'.
+    """
+    mean = corrected_bias(weights, bias, quantized, moments) - quantized_bias
+    crossed = np.einsum("god,god->go", weights @ moments.cov_fq, quantized)
+    return np.asarray(mean**2 - 2 * crossed + np.einsum("god,god->go", quantized @ moments.cov_q, quantized))
+
+
+def least_squares_target(weights: Real, moments: Moments, shrink: float = 0.1) -> Real:
+    """The real weights that come closest to the float outputs from quantized inputs: ``W (C + l I) (A + l I)^-1``.
+
+    They make good for what rounding did to the inputs, in this operator and before it. ``l = shrink * mean(diag A)`` pulls towards W.
+
+    Args:
+        weights: W, float64[groups, outputs, depth], real units.
+        moments: of the inputs.
+        shrink: above 0.
+
+    Raises:
+        LinAlgError: moments that are not finite, or so far apart that float64 does not tell A from a singular matrix.
+    """
+    ridge = shrink * _mean_variance(moments.cov_q) * np.eye(weights.shape[-1])
+    wanted = weights @ (moments.cov_fq + ridge)
+    return np.asarray(np.linalg.solve(moments.cov_q + ridge, wanted.swapaxes(1, 2)).swapaxes(1, 2))
+
+
+def hessian(moments: Moments, shrink: float = 0.3) -> Real:
+    """Curvature of the squared error, with enough on its diagonal to be inverted: ``A + max(0.01, shrink D / N) mean(diag A) I``.
+
+    A is centred, since the bias takes every mean error out. Few rows for their depth say little about how weights go together, and so
+    count less.
+    """
+    depth = moments.cov_q.shape[-1]
+    damping = max(0.01, shrink * depth / moments.count) * _mean_variance(moments.cov_q)
+    return np.asarray(moments.cov_q + damping * np.eye(depth))
+
+
+def fitted(target: Real, curvature: Real, grid: Grid, least: Real, per_channel: bool, to_codes: Round) -> tuple[Real, Real]:
+    """The scales, some of which clip, at which a way of rounding gives outputs the least error; and the codes.
+
+    Args:
+        target: T, float64[groups, outputs, depth], real units.
+        curvature: H, float64[groups, depth, depth].
+        grid: of the codes.
+        least: float64[groups, outputs], no scale may be below.
+        per_channel: a scale for each row, else one for all.
+        to_codes: the way of rounding.
+
+    Returns:
+        Integers in float64[groups, outputs, depth], and float32 values in float64[groups, outputs], real units per step.
+    """
+    reach = np.abs(target).max(axis=-1)
+    reach = reach if per_channel else np.full_like(reach, reach.max())
+    codes, scale, least_error = np.zeros_like(target), np.zeros_like(reach), np.full_like(reach, np.inf)
+    for part in grid.parts:
+        tried = stored(np.maximum(reach * (part / grid.high), least))
+        found = to_codes(target, tried)
+        error = curved_error(found, target, tried, curvature)
+        better = error < least_error if per_channel else np.full(reach.shape, error.sum() < least_error.sum())
+        codes, scale = np.where(better[..., np.newaxis], found, codes), np.where(better, tried, scale)
+        least_error = np.where(better, error, least_error)
+    return codes, scale
+
+
+def curved_error(codes: Real, target: Real, scale: Real, curvature: Real) -> Real:
+    """``(Q s - T) H (Q s - T)^T``, its diagonal: float64[groups, outputs]. What the outputs err by that the bias does not take out."""
+    apart = codes * scale[..., np.newaxis] - target
+    return np.asarray(np.einsum("god,god->go", apart @ curvature, apart))
+
+
+def stored(scale: Real) -> Real:
+    """Scales as a file holds them, float32, and none of them 0."""
+    return np.maximum(scale.astype(np.float32), np.finfo(np.float32).tiny).astype(np.float64)
+
+
+def rounded(target: Real, scale: Real, grid: Grid) -> Real:
+    """The nearest codes: integers in float64[groups, outputs, depth]."""
+    return np.clip(round_half_away(target / scale[..., np.newaxis]), grid.low, grid.high)
+
+
+def gptq_factor(curvature: Real) -> Real:
+    """The upper triangular U of ``H^-1 = U^T U``: float64[groups, depth, depth].
+
+    Raises:
+        LinAlgError: H is not positive definite.
+    """
+    upper = np.linalg.cholesky(np.linalg.inv(curvature)).swapaxes(1, 2)
+    if not np.isfinite(upper).all():
+        raise np.linalg.LinAlgError("the curvature is not positive definite")
+    return upper
+
+
+def gptq(target: Real, scale: Real, upper: Real, grid: Grid) -> Real:
+    """Codes column by column; what rounding a column does wrong, the columns to come make good as far as they can.
+
+    ``w_k -= (w_j - q_j s) / U_jj * U_jk`` for every k after j.
+
+    Args:
+        target: float64[groups, outputs, depth], real units.
+        scale: float64[groups, outputs], real units per step.
+        upper: U, from ``gptq_factor``.
+        grid: of the codes.
+
+    Returns:
+        Integers in float64[groups, outputs, depth].
+
+    Source: Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022.
+    """
+    left, codes = target.copy(), np.empty_like(target)
+    depth = target.shape[-1]
+    for start in range(0, depth, BLOCK):
+        end = min(start + BLOCK, depth)
+        errors = np.empty((*target.shape[:2], end - start))
+        for j in range(start, end):
+            codes[..., j] = rounded(left[..., j : j + 1], scale, grid)[..., 0]
+            error = (left[..., j] - codes[..., j] * scale) / upper[:, j, j, np.newaxis]
+            left[..., j:end] -= error[..., np.newaxis] * upper[:, np.newaxis, j, j:end]
+            errors[..., j - start] = error
+        left[..., end:] -= errors @ upper[:, start:end, end:]
+    return codes
+
+
+def coordinate_descent(codes: Real, target: Real, scale: Real, curvature: Real, grid: Grid) -> Real:
+    """Codes changed one at a time, each to what is best while the others stay, once over all columns: the error never grows.
+
+    The error is that of ``curved_error``.
+
+    Args:
+        codes: where to start, integers in float64[groups, outputs, depth].
+        target: T, like codes, real units.
+        scale: float64[groups, outputs], real units per step.
+        curvature: H, float64[groups, depth, depth], positive definite.
+        grid: of the codes.
+
+    Source: Behdin et al., "QuantEase: Optimization-based Quantization for Language Models", 2023.
+    """
+    codes = codes.copy()
+    slope = (codes * scale[..., np.newaxis] - target) @ curvature
+    for start in range(0, codes.shape[-1], BLOCK):
+        block = slice(start, start + BLOCK)
+        within, before = curvature[:, block, block], codes[..., block].copy()
+        for j in range(within.shape[-1]):
+            old = codes[..., start + j]
+            wanted = old - slope[..., start + j] / (within[:, j, j, np.newaxis] * scale)
+            new = np.clip(round_half_away(wanted), grid.low, grid.high)
+            slope[..., block] += ((new - old) * scale)[..., np.newaxis] * within[:, np.newaxis, j]
+            codes[..., start + j] = new
+        after = slice(start + BLOCK, None)
+        slope[..., after] += ((codes[..., block] - before) * scale[..., np.newaxis]) @ curvature[:, block, after]
+    return codes
+
+
+def refitted_scales(codes: Real, target: Real, scale: Real, curvature: Real, least: Real) -> Real:
+    """The scales that suit codes best, ``<T H, Q> / <Q H, Q>`` for each row; where codes say nothing, the scale they have.
+
+    Args: as for ``coordinate_descent``; least: float64[groups, outputs], no scale may be below.
+    """
+    curved = codes @ curvature
+    wanted, given = np.einsum("god,god->go", curved, target), np.einsum("god,god->go", curved, codes)
+    best = np.divide(wanted, given, out=scale.copy(), where=(given > 0) & (wanted > 0))
+    return stored(np.maximum(best, least))
+
+
+def _per_row(weights: Real, mean: Real) -> Real:
+    return np.asarray(np.einsum("god,gd->go", weights, mean))
+
+
+def _mean_variance(covariance: Real) -> Real:
+    """float64[groups, 1, 1]: the mean of the diagonal; 1 where all inputs are constant, so that no group is ever singular."""
+    mean = covariance.diagonal(axis1=1, axis2=2).mean(axis=1)[:, np.newaxis, np.newaxis]
+    return np.where(mean > 0, mean, 1.0)
