@@ -45,10 +45,12 @@ class RealElementwise:
 
     function: a method of ``RealWriter``, or one of INSTRUCTIONS.
     partial: there are fewer numbers than a vector has; else the last vector overlaps the one before.
+    flushed: subnormal results are 0.
     """
 
     function: str
     partial: bool
+    flushed: bool = False
 
     def emit(self, name: str, tier: Tier) -> Code:
         """Write the function. Threads share the vectors."""
@@ -58,6 +60,7 @@ class RealElementwise:
             first = I64(0) if self.partial else code.smaller(code.multiply(i, lanes), code.add(code["numbers"], -lanes))
             source, to = (code.at(code.pointer(name), code.multiply(first, FLOAT)) for name in ("input", "output"))
             result = writer.value(self.function, code.load(writer.kind, source))
+            result = writer.flush(result) if self.flushed else result
             if self.partial:
                 code.store_first(result, to, code["numbers"])
             else:
@@ -76,6 +79,11 @@ class RealWriter:
         """The function's value."""
         result: Value = self.code.elementwise(function, x) if function in INSTRUCTIONS else getattr(self, function)(x)
         return result
+
+    def flush(self, x: Value) -> Value:
+        """The same, or 0 where it is subnormal."""
+        normal = self.b.fcmp_unordered(">=", self.code.elementwise("fabs", x), self.real(float(np.finfo(np.float32).smallest_normal)))
+        return self.b.select(normal, x, self.real(0))
 
     def argument(self, name: str) -> Value:
         """A float32 of which the bits are passed."""
@@ -184,7 +192,8 @@ NEAR: Mapping[Callable[..., Any], str] = MappingProxyType(
 def lower_curve(site: Site) -> list[Call]:
     """A function of one tensor."""
     curve, x = site.params, site.input(0)
-    if isinstance(curve, partial) and curve.func is flushed:
+    flushes = isinstance(curve, partial) and curve.func is flushed
+    if flushes:
         (curve,) = curve.args
     exact, near = FUNCTIONS.get(curve), NEAR.get(curve)
     function = exact or near
@@ -192,7 +201,7 @@ def lower_curve(site: Site) -> list[Call]:
     assert function is not None
     site.require(near is None or not site.exact, "its function would round otherwise")
     site.require(exact != "hard_swish" or x.size % 4 == 0, "what is left over of vectors is rounded otherwise")
-    return function_calls(site, function)
+    return function_calls(site, function, flushes=flushes)
 
 
 def lower_clamp(site: Site) -> list[Call]:
@@ -206,10 +215,10 @@ def lower_leaky(site: Site) -> list[Call]:
     return function_calls(site, "leaky", site.params)
 
 
-def function_calls(site: Site, function: str, low: float = 0, high: float = 0) -> list[Call]:
-    """A function of every number."""
+def function_calls(site: Site, function: str, low: float = 0, high: float = 0, flushes: bool = False) -> list[Call]:
+    """A function of every number; flushes: subnormal values become 0."""
     x, output = site.readable(0), site.outputs[0]
     site.require(x.dtype == output.dtype == np.float32, f"numbers of {x.dtype}")
     bounds = (int(np.float32(bound).view(np.int32)) for bound in (low, high))
-    kernel = RealElementwise(function, x.size < site.tier.lanes)
+    kernel = RealElementwise(function, x.size < site.tier.lanes, flushes)
     return [Call(kernel, Arguments(x.ctypes.data, output.ctypes.data, x.size, *bounds), (x,))]

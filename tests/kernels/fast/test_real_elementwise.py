@@ -35,7 +35,7 @@ def test_exponentials_are_near(tier, arithmetic):
     m = model("EXP", 5000)
     with np.errstate(all="ignore"):
         (_, (got,)), (_, (want,)) = (run(m, [x], Settings(arithmetic, engine=engine)) for engine in ("fast", "reference"))
-    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-37)
+    np.testing.assert_allclose(got, want, rtol=2e-6, atol=3e-45)  # two steps of subnormal numbers
 
 
 def test_threads_change_no_bit():
