@@ -53,13 +53,6 @@ def computes_in_float(s: Subject) -> str | None:
     return "computed in floating point in a model of codes" if graph & set(CODES) else None
 
 
-def quantizes_as_it_comes(s: Subject) -> str | None:
-    """No dynamic range."""
-    if s.name not in DYNAMIC_RANGE or no_float_input_with_integer_weights(s) is None:
-        return None
-    return "float input with integer weights: needs a runtime that quantizes inputs as they come"
-
-
 def unused_tensors(model: Model) -> Iterator[Finding]:
     """Tensors that nothing reads and nothing gives out."""
     for number, graph in enumerate(model.subgraphs):
