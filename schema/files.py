@@ -37,21 +37,23 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
         ModelError: the model is inconsistent; no file is touched.
         InputError: the file cannot be written; what was there before still is.
     """
-    parts = file_parts(model)
-    try:
-        write_whole(path, parts)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"save: cannot write {str(path)!r}: {error}") from error
+    write_whole("save", path, file_parts(model))
 
 
-def write_whole(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
-    """Writes a file, whole or not at all.
-
-    The bytes go to a new file in the same folder, which takes the place of ``path`` once they are all on the disk.
+def write_whole(what: str, path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
+    """Writes a file, whole or not at all; what: writes it, for messages.
 
     Raises:
-        OSError, ValueError, TypeError, RuntimeError: it cannot be written, or the path is none; what was there before still is.
+        InputError: it cannot be written, or the path is none; what was there before still is.
     """
+    try:
+        _replace(path, parts)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"{what}: cannot write {str(path)!r}: {error}") from error
+
+
+def _replace(path: str | os.PathLike[str], parts: Iterable[bytes | memoryview]) -> None:
+    """The bytes go to a new file in the same folder, which takes the place of ``path`` once they are all on the disk."""
     target = Path(path).resolve()
     temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
     try:

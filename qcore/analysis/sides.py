@@ -132,13 +132,17 @@ def corresponding(a: Model, b: Model, signature: str | None) -> tuple[tuple[int,
     return (subgraph_a, subgraph_b), inputs, outputs
 
 
-def entry(model: Model, signature: str | None) -> tuple[int, Signature]:
-    """The subgraph of a signature and the signature; without one, the first subgraph and what signature there is for it."""
+def entry(model: Model, signature: str | None, what: str = "compare") -> tuple[int, Signature]:
+    """The subgraph of a signature and the signature; without one, the first subgraph and what signature there is for it.
+
+    Raises:
+        InputError: there is no such signature; what: asks for it, for the message.
+    """
     for s in model.signatures or []:
         if s.key == signature or (signature is None and s.subgraph_index == 0):
             return s.subgraph_index, s
     if signature is not None:
-        raise InputError(f"compare: no signature {signature!r}, one model has {sorted(s.key for s in model.signatures or [])}")
+        raise InputError(f"{what}: no signature {signature!r}, one model has {sorted(s.key for s in model.signatures or [])}")
     return 0, Signature("", [], [])
 
 

@@ -178,7 +178,7 @@ def trace(
     """
     require_arithmetic("trace", arithmetic)
     loaded = model if isinstance(model, Model) else load(model)
-    subgraph, _ = entry(loaded, signature)
+    subgraph, _ = entry(loaded, signature, "trace")
     graph = loaded.subgraphs[subgraph]
     given = {**inputs[0], **named} if len(inputs) == 1 and isinstance(inputs[0], Mapping) else named
     elements = elements_of("input", graph, graph.inputs, terminal_names(loaded, subgraph, "inputs"), given or inputs)

@@ -12,12 +12,13 @@ import numpy as np
 from qcore.calibration.clipping import Distribution, squared_error
 from qcore.calibration.observers import Method, check_method, find_range
 from qcore.calibration.outliers import Outlier, find_outlier
-from qcore.calibration.statistics_file import Contents, pack, read_file, unpack, write_file
+from qcore.calibration.statistics_file import Contents, pack, read_file, unpack
 from qcore.calibration.tensor_statistics import NEVER, Range, TensorStatistics
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
 from qcore.model import Model, Quantization, Tensor
 from qcore.numerics.params import quantized_type
+from qcore.schema.files import write_whole
 
 Key = tuple[int, int]
 
@@ -229,7 +230,7 @@ class Statistics:
         Raises:
             InputError: it cannot be written.
         """
-        write_file(path, self.to_bytes())
+        write_whole("statistics", path, [self.to_bytes()])
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | bytes) -> Statistics:

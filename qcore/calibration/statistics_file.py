@@ -38,7 +38,6 @@ from qcore.calibration.observers import Method, check_method
 from qcore.calibration.tensor_statistics import NEVER, TensorStatistics
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
-from qcore.schema.files import write_whole
 
 FORMAT, VERSION = "qcore calibration statistics", 1
 LARGEST_FILE = 1 << 30
@@ -157,18 +156,6 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
         return Path(path).read_bytes()
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"statistics: cannot read {path!r}: {error}") from error
-
-
-def write_file(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        InputError: it cannot be written; what was there before still is.
-    """
-    try:
-        write_whole(path, [data])
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"statistics: cannot write {str(path)!r}: {error}") from error
 
 
 def _require(condition: bool, message: str) -> None:

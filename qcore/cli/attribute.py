@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, get_args
 
 from rich.text import Text
@@ -17,11 +16,9 @@ from qcore.analysis.attributing.result import Attribution, OperatorAttribution
 from qcore.analysis.attributing.split import PARTS, Split
 from qcore.analysis.comparison import short_name
 from qcore.calibration import Method, Statistics
-from qcore.calibration.samples import NanPolicy
-from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
+from qcore.cli.data import add_sample_arguments, read_inputs, read_samples
 from qcore.cli.terminal import console, print_json, table
 from qcore.errors import InputError
-from qcore.kernels.opdef import Arithmetic
 from qcore.schema import load
 
 ROWS = 20
@@ -36,21 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("float_model", metavar="FLOAT", help="a .tflite file: the model that is right")
     add("quantized_model", metavar="QUANT", help="a .tflite file: the one to judge")
-    add(
-        "--data",
-        metavar="DATA",
-        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a folder of one each",
-    )
-    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add_sample_arguments(parser, "needed for all but --calibration")
     add("--effect-samples", type=int, default=4, metavar="N", help="how many of these to measure effects on (default 4; 0 for none)")
     add("--calibration", metavar="FILE", help="statistics of the float model (qcore quantize --save-statistics): what each method costs")
     add("--top", type=int, metavar="N", help=f"how many operators to show, of the greatest effect (default {ROWS}; with --json all)")
     add("--in-model", action="store_true", help="the parts of the errors in the model as a whole, instead of those of each operator alone")
     add("--json", action="store_true", help="print one JSON object instead of tables")
-    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
     add("--signature", metavar="KEY", help="look at the subgraphs of this signature (default: the first ones)")
-    add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
-    add_scaling_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -67,7 +56,7 @@ def execute(args: argparse.Namespace) -> None:
     if args.data is not None:
         found = attribute(
             *models,
-            DataSet(f"--data {args.data}", Path(args.data), Inputs.of(models[0], args.signature, Scaling.of(args)), args.samples),
+            read_samples(args, read_inputs(args, models[0])),
             effect_samples=args.effect_samples,
             signature=args.signature,
             nan=args.nan,

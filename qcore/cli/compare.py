@@ -6,19 +6,17 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import get_args
 
 from qcore.analysis import compare
 from qcore.analysis.comparison import View
 from qcore.analysis.sides import Side, corresponding
-from qcore.calibration.samples import NanPolicy
 from qcore.cli.chart import require_matplotlib
-from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
+from qcore.cli.data import DataSet, add_sample_arguments, read_inputs, read_samples
 from qcore.cli.inputs import generator
 from qcore.cli.terminal import console
 from qcore.errors import InputError
-from qcore.kernels.opdef import Arithmetic, Array
+from qcore.kernels.opdef import Array
 from qcore.model import Model
 from qcore.runtime.plan import Settings
 from qcore.runtime.real_values import random_elements
@@ -33,13 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("float_model", metavar="A", help="a .tflite file: the model that is right, float as a rule")
     add("quantized_model", metavar="B", help="a .tflite file: the one to judge")
-    add(
-        "--data",
-        metavar="DATA",
-        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a "
-        "folder of one each; random inputs where left out",
-    )
-    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add_sample_arguments(parser, "random inputs where left out")
     add("--seed", type=int, default=0, help="of random inputs (default 0)")
     add("--top", type=int, metavar="N", help=f"how many operators to show, the worst (default {ROWS}; with --json all)")
     add(
@@ -50,10 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="print one JSON object instead of tables")
     add("--plot", metavar="FILE", help="draw the SQNR of every operator, in the model's order, such as out.png")
-    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
     add("--signature", metavar="KEY", help="compare the subgraphs of this signature (default: the first ones)")
-    add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
-    add_scaling_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -85,8 +74,7 @@ def samples(args: argparse.Namespace, float_model: Model, quantized_model: Model
     """The samples of --data, else random ones."""
     if args.data is None:
         return random_samples(args, float_model, quantized_model)
-    inputs = Inputs.of(float_model, args.signature, Scaling.of(args))
-    return DataSet(f"--data {args.data}", Path(args.data), inputs, args.samples)
+    return read_samples(args, read_inputs(args, float_model))
 
 
 def random_samples(args: argparse.Namespace, float_model: Model, quantized_model: Model) -> Iterator[list[Array]]:

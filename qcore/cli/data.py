@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from qcore.calibration.samples import Feeder, Folder, read_sample
+from qcore.calibration.samples import Feeder, Folder, NanPolicy, read_sample
 from qcore.cli.inputs import fitted
 from qcore.errors import InputError
-from qcore.kernels.opdef import Array
+from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model, Tensor
+from qcore.runtime.real_values import parameters
 
 LABEL_NAMES = ("labels", "label", "y")
 """What an archive may call its labels."""
@@ -36,6 +37,21 @@ def add_scaling_arguments(parser: argparse._ActionsContainer) -> None:
         "--scale", type=number, metavar="S", help="real values in float inputs are S * (data - Z); a number or a fraction such as 1/255"
     )
     parser.add_argument("--zero-point", type=float, metavar="Z", help="see --scale (default 0)")
+
+
+def add_sample_arguments(parser: argparse.ArgumentParser, without: str) -> None:
+    """Declare which samples a command runs, and how; without: what becomes of it without --data."""
+    add = parser.add_argument
+    add(
+        "--data",
+        metavar="DATA",
+        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a folder of one each; "
+        + without,
+    )
+    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
+    add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
+    add_scaling_arguments(parser)
 
 
 def number(text: str) -> float:
@@ -94,6 +110,13 @@ class Inputs:
         graph = model.subgraphs[subgraph]
         return cls(numbers, {i: graph.tensors[i] for i in graph.inputs}, scaling)
 
+    def as_real(self) -> Inputs:
+        """The same, as real numbers where a scaling says what data stand for: quantized inputs are then quantized from these."""
+        if self.scaling is None:
+            return self
+        real = {i: replace(t, dtype="float32") if parameters(t) is not None else t for i, t in self.tensors.items()}
+        return replace(self, tensors=real)
+
     def in_order(self, where: str, content: Any) -> Sequence[Array]:
         """A file's arrays in the order of the inputs; the array of a single input may have any name.
 
@@ -133,6 +156,16 @@ class Inputs:
                 "--image-range LOW HIGH, or --scale S and --zero-point Z"
             )
         return array
+
+
+def read_samples(args: argparse.Namespace, inputs: Inputs) -> DataSet:
+    """The samples that ``add_sample_arguments`` has declared."""
+    return DataSet(f"--data {args.data}", Path(args.data), inputs, args.samples)
+
+
+def read_inputs(args: argparse.Namespace, model: Model) -> Inputs:
+    """The inputs of --signature that they are for."""
+    return Inputs.of(model, args.signature, Scaling.of(args))
 
 
 class DataSet:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from rich.text import Text
 
 from qcore.analysis.comparison import short_name
 from qcore.analysis.ranging.ranges import ranges
 from qcore.analysis.ranging.result import Channel, OperatorRanges, Ranges, Saturation
-from qcore.calibration.samples import NanPolicy
-from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
+from qcore.cli.data import add_sample_arguments, read_inputs, read_samples
 from qcore.cli.terminal import console, print_json, table
 from qcore.errors import InputError
-from qcore.kernels.opdef import Arithmetic
-from qcore.model import Model
-from qcore.runtime.real_values import parameters
 from qcore.schema import load
 
 LISTED = 8
@@ -31,19 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
     add("model", help="a quantized .tflite file")
-    add(
-        "--data",
-        metavar="DATA",
-        help="samples to observe: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a folder of "
-        "one each; nothing is observed where left out",
-    )
-    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add_sample_arguments(parser, "nothing is observed where left out")
     add("--op", type=int, metavar="N", help="show the channels of this operator")
     add("--json", action="store_true", help="print one JSON object instead of tables")
-    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
     add("--signature", metavar="KEY", help="look at the subgraph of this signature (default: the first one)")
-    add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
-    add_scaling_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> None:
@@ -51,23 +36,12 @@ def execute(args: argparse.Namespace) -> None:
     if args.samples < 1:
         raise InputError(f"--samples is {args.samples}, expected at least 1")
     model = load(args.model)
-    samples = None
-    if args.data is not None:
-        samples = DataSet(f"--data {args.data}", Path(args.data), inputs_of(model, args), args.samples)
+    samples = None if args.data is None else read_samples(args, read_inputs(args, model).as_real())
     found = ranges(model, samples, signature=args.signature, nan=args.nan, progress=sys.stderr.isatty(), arithmetic=args.arithmetic)
     if args.json:
         print_json(found.as_dict(args.op))
     else:
         show(found, args.op)
-
-
-def inputs_of(model: Model, args: argparse.Namespace) -> Inputs:
-    """The inputs, as real numbers where a scaling says what data stand for: quantized inputs are then quantized from these."""
-    inputs = Inputs.of(model, args.signature, Scaling.of(args))
-    if inputs.scaling is None:
-        return inputs
-    real = {i: replace(t, dtype="float32") if parameters(t) is not None else t for i, t in inputs.tensors.items()}
-    return replace(inputs, tensors=real)
 
 
 def show(found: Ranges, op: int | None) -> None:

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, get_args
 from rich.text import Text
 
 from qcore.analysis.comparison import View
-from qcore.calibration.samples import NanPolicy
-from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
+from qcore.cli.data import add_sample_arguments, read_inputs, read_samples
 from qcore.cli.terminal import console, size, table
 from qcore.errors import InputError
-from qcore.kernels.opdef import Arithmetic
 from qcore.schema import load
+from qcore.schema.files import write_whole
 
 if TYPE_CHECKING:
     from qcore.analysis.report import Report
@@ -28,13 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("float_model", metavar="FLOAT", help="a .tflite file: the model that is right, float as a rule")
     add("quantized_model", metavar="QUANT", help="a .tflite file: the one to judge")
     add("-o", "--output", required=True, metavar="FILE", help="the page to write, such as report.html")
-    add(
-        "--data",
-        metavar="DATA",
-        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a "
-        "folder of one each; without, the page has no errors of activations",
-    )
-    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add_sample_arguments(parser, "without, the page has no errors of activations")
     add("--node-data", metavar="FILE", help="also write the SQNR of every operator as node data for Model Explorer, such as out.json")
     add(
         "--by",
@@ -43,24 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="whose SQNR that is: the operator's alone, or in the model (default isolated)",
     )
     add("--json", action="store_true", help="print what the page shows as one JSON object")
-    add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
     add("--signature", metavar="KEY", help="look at the subgraphs of this signature (default: the first ones)")
-    add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
-    add_scaling_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> None:
     """Run the command."""
-    from qcore.analysis.report import node_data, report, to_json, write_file
+    from qcore.analysis.report import node_data, report, to_json
 
     if args.samples < 1:
         raise InputError(f"--samples is {args.samples}, expected at least 1")
     if args.node_data is not None and args.data is None:
         raise InputError("--node-data: it needs --data, since it holds errors of activations")
-    samples = None
-    if args.data is not None:
-        inputs = Inputs.of(load(args.float_model), args.signature, Scaling.of(args))
-        samples = DataSet(f"--data {args.data}", Path(args.data), inputs, args.samples)
+    samples = None if args.data is None else read_samples(args, read_inputs(args, load(args.float_model)))
     found = report(
         args.float_model,
         args.quantized_model,
@@ -73,7 +60,7 @@ def execute(args: argparse.Namespace) -> None:
     )
     if args.node_data is not None and found.comparison is not None:
         content = node_data(found.comparison, load(args.quantized_model), args.by, args.signature)
-        write_file(args.node_data, content.encode())
+        write_whole("report", args.node_data, [content.encode()])
     if args.json:
         print(to_json(found))
     else:

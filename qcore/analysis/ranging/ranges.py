@@ -75,7 +75,7 @@ def ranges(
     """
     require_arithmetic("ranges", arithmetic)
     checked = read_model(model)
-    subgraph, _ = entry(checked, signature)
+    subgraph, _ = entry(checked, signature, "ranges")
     side = Side(checked, subgraph, Settings(arithmetic, True, memory_limit, loop_limit, custom_ops or {}))
     side.executor.allocate()
     watched: dict[int, Watched] = {}

@@ -13,13 +13,12 @@ from qcore.analysis.report.observing import Observing
 from qcore.analysis.report.page import to_html, to_json
 from qcore.calibration.calibrating import read_model
 from qcore.calibration.samples import NanPolicy, Samples
-from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, OpDef
 from qcore.model import Model
 from qcore.runtime.plan import Settings, require_arithmetic
 from qcore.schema.files import write_whole
 
-__all__ = ["Report", "gather", "node_data", "report", "to_html", "to_json", "write_file"]
+__all__ = ["Report", "gather", "node_data", "report", "to_html", "to_json"]
 
 Source = Model | str | os.PathLike[str] | bytes
 
@@ -61,7 +60,7 @@ def report(
     found = gather(
         float_model, quantized_model, samples, signature=signature, nan=nan, progress=progress, arithmetic=arithmetic, custom_ops=custom_ops
     )
-    write_file(path, to_html(found))
+    write_whole("report", path, [to_html(found)])
     return found
 
 
@@ -82,18 +81,6 @@ def gather(
     pair = Observing(*models, signature, nan, Settings(arithmetic, True, custom_ops=custom_ops or {}))
     comparison = None if samples is None else pair.take_all(samples, progress)
     return build(pair, models, (_file(float_model, models[0]), _file(quantized_model, models[1])), comparison)
-
-
-def write_file(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    try:
-        write_whole(path, [content])
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise InputError(f"report: cannot write {str(path)!r}: {error}") from error
 
 
 def _file(source: Source, model: Model) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from qcore.analysis.vectors.content import Format, Vectors
 from qcore.analysis.vectors.header import header
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
+from qcore.schema.files import write_whole
 
 INTRODUCTION = """# Test vectors
 
@@ -51,14 +53,18 @@ def save(vectors: Iterable[Vectors], folder: str | Path, format: Format) -> list
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / f"{found.name}.{'h' if format == 'c' else 'npz'}"
             if format == "c":
-                path.write_text(header(found))
+                content = header(found).encode()
             else:
                 arrays: dict[str, Any] = {name: storable(array) for name, array in found.arrays.items()}
-                np.savez_compressed(path, **arrays)
-            (folder / f"{found.name}.json").write_text(json.dumps(found.manifest() | {"file": path.name}, indent=1) + "\n")
+                archive = io.BytesIO()
+                np.savez_compressed(archive, **arrays)
+                content = archive.getvalue()
+            manifest = json.dumps(found.manifest() | {"file": path.name}, indent=1) + "\n"
+            write_whole("vectors", path, [content])
+            write_whole("vectors", folder / f"{found.name}.json", [manifest.encode()])
             written.append(path)
         if written:
-            (folder / "README.md").write_text(readme(folder))
+            write_whole("vectors", folder / "README.md", [readme(folder).encode()])
     except OSError as error:
         raise InputError(f"vectors: {folder}: {error.strerror}") from error
     return written
