@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qcore import edit
     from qcore.analysis import Comparison, compare
     from qcore.analysis.attributing.attribute import attribute
+    from qcore.analysis.attributing.calibration import Calibrators, calibrators
     from qcore.analysis.attributing.result import Attribution
     from qcore.analysis.diffing.diff import diff
     from qcore.analysis.diffing.difference import Difference
@@ -64,6 +65,8 @@ _HOMES = {
     "calibrate": "qcore.calibration",
     "Attribution": "qcore.analysis.attributing.result",
     "attribute": "qcore.analysis.attributing.attribute",
+    "Calibrators": "qcore.analysis.attributing.calibration",
+    "calibrators": "qcore.analysis.attributing.calibration",
     "Comparison": "qcore.analysis",
     "compare": "qcore.analysis",
     "evaluate": "qcore.analysis.evaluation",
@@ -90,6 +93,7 @@ _HOMES = {
 
 __all__ = [
     "Attribution",
+    "Calibrators",
     "Comparison",
     "Difference",
     "Explanation",
@@ -113,6 +117,7 @@ __all__ = [
     "Vectors",
     "attribute",
     "calibrate",
+    "calibrators",
     "choose_params",
     "compare",
     "dequantize",

@@ -9,20 +9,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
+from qcore.analysis.trace_files import write_npz
 from qcore.analysis.tracing import trace
 from qcore.cli.inputs import add_input_arguments, read_inputs
-from qcore.cli.terminal import console, dimensions, guarded, print_json, size, table
-from qcore.cli.trace import write_npz, write_trace
+from qcore.cli.terminal import console, guarded, print_json, size
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.runtime.interpreter import Interpreter
 from qcore.runtime.plan import Engine
 from qcore.runtime.real_values import to_real
+from qcore.shown import dimensions, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +50,10 @@ def execute(args: argparse.Namespace) -> None:
     inputs = read_inputs(interpreter, args.input, tuple(args.image_range), args.seed)
     report = run(interpreter, inputs, args.repeat)
     if args.output:
-        write_npz(Path(args.output), report.outputs)
+        write_npz(args.output, report.outputs)
     if args.trace:
         elements = [inputs[i] for i in interpreter.model.subgraphs[0].inputs]
-        write_trace(trace(interpreter.model, *elements, arithmetic=args.arithmetic, engine=args.engine), Path(args.trace))
+        trace(interpreter.model, *elements, arithmetic=args.arithmetic, engine=args.engine).save(args.trace)
     if args.json:
         print_json(report.as_dict())
     else:

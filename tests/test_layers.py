@@ -9,7 +9,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = ("errors", "numerics", "model", "schema", "kernels", "runtime", "calibration", "quantizer", "edit_io", "edit", "analysis", "cli")
+LAYERS = (
+    "errors",
+    "shown",
+    "numerics",
+    "model",
+    "schema",
+    "kernels",
+    "runtime",
+    "calibration",
+    "quantizer",
+    "edit_io",
+    "edit",
+    "analysis",
+    "cli",
+)
 # Neither reads nor runs the other, so they share a rank.
 RANK = {layer: rank for rank, layer in enumerate(LAYERS)} | {"kernels": LAYERS.index("schema"), "run": LAYERS.index("cli")}
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from qcore.errors import InputError
 from qcore.numerics.metrics import ErrorMetrics
+from qcore.shown import Shown, short_name, spaced, table
 
 View = Literal["isolated", "cumulative"]
 """An operator run alone on the float model's values, or as part of the whole quantized model."""
@@ -48,8 +46,8 @@ class OperatorError:
         return self.isolated if view == "isolated" else self.cumulative
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, in which infinities and NaN are strings."""
-        return asdict(self) | _errors(self.scale, self.isolated, self.cumulative)
+        """Plain data for JSON."""
+        return asdict(self) | {view: _as_dict(self.metrics(view), self.scale) for view in get_args(View)}
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,12 @@ class OutputError:
     top1_agreement: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, in which infinities and NaN are strings."""
-        return asdict(self) | {"error": _as_json(self.error, self.scale)}
+        """Plain data for JSON."""
+        return asdict(self) | {"error": _as_dict(self.error, self.scale)}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Shown):
     """Two models, side by side on the same samples.
 
     operators: in the quantized model's order.
@@ -110,9 +108,9 @@ class Comparison:
 
         return sorted(self.operators, key=order)[:count]
 
-    def to_json(self, count: int | None = None, by: View = "isolated") -> str:
-        """The same as JSON, operators worst first; infinities and NaN are the strings "Infinity", "-Infinity" and "NaN"."""
-        document = {
+    def as_dict(self, count: int | None = None, by: View = "isolated") -> dict[str, Any]:
+        """Plain data for JSON, operators worst first; arguments as for ``table``."""
+        return {
             "samples": self.samples,
             "operators": [row.as_dict() for row in self.worst(count, by)],
             "outputs": [row.as_dict() for row in self.outputs],
@@ -120,7 +118,6 @@ class Comparison:
             "unmatched_quantized": self.unmatched_quantized,
             "notes": self.notes,
         }
-        return json.dumps(document, indent=2, allow_nan=False)
 
     def table(self, count: int | None = None, by: View = "isolated") -> RenderableType:
         """The same for a rich console: operators worst first, the models' outputs, and whatever else there is to know.
@@ -153,18 +150,18 @@ class Comparison:
             )
             for row in self.outputs
         ]
+        operators = ("\nop", "\noperator", "\noutput", "\ntype", *views)
         parts: list[RenderableType] = [
-            _table(title, ("\nop", "\noperator", "\noutput", "\ntype", *views), cells),
-            Text(),
-            _table("outputs of the models", columns, outputs),
+            table(title, operators, cells, (operators[0], *views)),
+            table("outputs of the models", columns, outputs, columns[2:]),
         ]
-        for what, operators in (("float", self.unmatched_float), ("quantized", self.unmatched_quantized)):
-            if operators:
-                parts += [Text(), Text(f"{len(operators)} operators of the {what} model without a counterpart: {', '.join(operators)}")]
+        for what, unmatched in (("float", self.unmatched_float), ("quantized", self.unmatched_quantized)):
+            if unmatched:
+                parts.append(Text(f"{len(unmatched)} operators of the {what} model without a counterpart: {', '.join(unmatched)}"))
         notes = dict.fromkeys([*self.notes, *(f"{row.operator} (op {row.index}): {row.note}" for row in rows if row.note)])
         if notes:
-            parts += [Text(), *(Text(f"note: {note}") for note in notes)]
-        return Group(*parts)
+            parts.append(Text("\n".join(f"note: {note}" for note in notes)))
+        return Group(*spaced(parts))
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw the SQNR of every operator, in the model's order, as horizontal bars.
@@ -180,8 +177,6 @@ class Comparison:
         draw(self, path)
 
 
-LONGEST_NAME = 30
-_WORDS = ("operator", "output", "type")
 _COLUMNS = ("SQNR dB", "cosine", "max", "mean", "RMSE/lsb")
 
 
@@ -190,16 +185,8 @@ def rmse_in_lsb(metrics: ErrorMetrics, scale: float | None) -> float | None:
     return metrics.root_mean_squared_error / scale if scale else None
 
 
-def _errors(scale: float | None, isolated: ErrorMetrics | None, cumulative: ErrorMetrics) -> dict[str, Any]:
-    return {"isolated": None if isolated is None else _as_json(isolated, scale), "cumulative": _as_json(cumulative, scale)}
-
-
-def _as_json(metrics: ErrorMetrics, scale: float | None) -> dict[str, float | str | None]:
-    values = {**asdict(metrics), "rmse_lsb": rmse_in_lsb(metrics, scale)}
-    return {name: value if value is None or math.isfinite(value) else _NON_FINITE[str(value)] for name, value in values.items()}
-
-
-_NON_FINITE = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+def _as_dict(metrics: ErrorMetrics | None, scale: float | None) -> dict[str, float | None] | None:
+    return None if metrics is None else {**asdict(metrics), "rmse_lsb": rmse_in_lsb(metrics, scale)}
 
 
 def _operator(row: OperatorError) -> str:
@@ -218,20 +205,3 @@ def _cells(metrics: ErrorMetrics | None, scale: float | None) -> tuple[str, ...]
         f"{metrics.mean_error:.2g}",
         "" if lsb is None else f"{lsb:.2f}",
     )
-
-
-def short_name(name: str) -> str:
-    """The end of the first of the names that a fused operator's output has."""
-    first = name.partition(";")[0]
-    return first if len(first) <= LONGEST_NAME else f"...{first[3 - LONGEST_NAME :]}"
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, min_width=len(title)
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column.strip() in _WORDS else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
-    return table

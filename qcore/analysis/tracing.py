@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from rich.console import RenderableType
+
 from qcore.analysis.given import elements_of, terminal_names
 from qcore.analysis.sides import Side, entry
 from qcore.errors import InputError
@@ -15,6 +18,7 @@ from qcore.model import OPTIONAL, Model, Operator, Tensor
 from qcore.runtime.plan import Engine, Planner, Settings, require_arithmetic, run_step
 from qcore.runtime.real_values import parameters, to_real
 from qcore.schema import load
+from qcore.shown import Shown, dimensions, short_name, table
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +27,14 @@ class Traced:
 
     index, tensor: its number in the subgraph, and what the file says of it.
     elements: what it holds: codes where it is quantized.
-    producer: position of the operator that made it; None for inputs and constants.
+    producer: position of the operator that made it, operator: its name; None for inputs and constants.
     """
 
     index: int
     tensor: Tensor
     elements: Array
     producer: int | None
+    operator: str | None
 
     @property
     def name(self) -> str:
@@ -46,8 +51,30 @@ class Traced:
         """Its elements are codes."""
         return parameters(self.tensor) is not None
 
+    def as_dict(self) -> dict[str, Any]:
+        """What a program wants to know of it, but for its elements."""
+        q = self.tensor.quantization
+        return {
+            "index": self.index,
+            "name": self.name,
+            "dtype": self.tensor.dtype,
+            "shape": list(self.elements.shape),
+            "producer": None if self.producer is None else f"{self.operator} (op {self.producer})",
+            "scale": [] if q is None else q.scale.tolist(),
+            "zero_point": [] if q is None else q.zero_point.tolist(),
+            "quantized_dimension": 0 if q is None else q.quantized_dimension,
+        }
 
-class Trace(Mapping[str, Traced]):
+    def row(self) -> tuple[object, ...]:
+        """A line of a table: name, type, shape, range of codes; least, greatest and mean of the real values."""
+        real = self.real
+        codes = f"{self.elements.min()}..{self.elements.max()}" if self.quantized and real.size else ""
+        numbers = real.astype(np.float64) if real.size and real.dtype.kind in "fiub" else None
+        ends = ("", "", "") if numbers is None else (f"{n:.6g}" for n in (numbers.min(), numbers.max(), numbers.mean()))
+        return short_name(self.name), self.tensor.dtype, dimensions(real.shape), codes, *ends
+
+
+class Trace(Shown, Mapping[str, Traced]):
     """One run of a subgraph: its tensors by name, or by number with ``at``. Names that repeat give the last tensor.
 
     arithmetic: of the run.
@@ -56,9 +83,9 @@ class Trace(Mapping[str, Traced]):
     def __init__(self, model: Model, arithmetic: Arithmetic, side: Side):
         self.model, self.arithmetic, self._side = model, arithmetic, side
         graph = side.graph
-        producer = {o: position for position, operator in enumerate(graph.operators) for o in operator.outputs}
+        producer = {o: (position, operator.name) for position, operator in enumerate(graph.operators) for o in operator.outputs}
         values = side.executor.values
-        self._tensors = {i: Traced(i, graph.tensors[i], values[i].copy(), producer.get(i)) for i in sorted(values)}
+        self._tensors = {i: Traced(i, graph.tensors[i], values[i].copy(), *producer.get(i, (None, None))) for i in sorted(values)}
         self._by_name = {traced.name: traced for traced in self._tensors.values()}
 
     def __getitem__(self, name: str) -> Traced:
@@ -151,6 +178,30 @@ class Trace(Mapping[str, Traced]):
         """An operator as messages name it."""
         self.operator(position)
         return self._side.name(position)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every tensor, but for its elements, as plain data for JSON."""
+        return {"arithmetic": self.arithmetic, "tensors": [traced.as_dict() for traced in self.tensors]}
+
+    def table(self) -> RenderableType:
+        """A line for each input and each operator's output."""
+        inputs = [("", "input", *t.row()) for t in self.tensors if t.producer is None and not self.is_constant(t.index)]
+        outputs = [(at, operator.name, *self.at(o).row()) for at, operator in enumerate(self.operators) for o in operator.outputs]
+        columns = ("op", "operator", "tensor", "type", "shape", "codes", "least", "greatest", "mean")
+        return table(f"{self.arithmetic} arithmetic", columns, (*inputs, *outputs), ("op", "codes", "least", "greatest", "mean"))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write every tensor: to an ``.npz`` by name; else into a folder, as ``NNNN.npy``, with an ``index.json`` that describes them.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        from qcore.analysis.trace_files import write_folder, write_npz
+
+        if os.fspath(path).endswith(".npz"):
+            write_npz(path, {traced.name: traced.elements for traced in self.tensors})
+        else:
+            write_folder(path, self.tensors)
 
 
 def trace(

@@ -6,18 +6,18 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from qcore.analysis.comparison import short_name
 from qcore.analysis.litert import litert_invoke
 from qcore.analysis.profile import OperatorProfile, Profile, profile
 from qcore.cli.bench_chart import draw
 from qcore.cli.chart import require_matplotlib
 from qcore.cli.inputs import read_inputs
-from qcore.cli.terminal import console, dimensions, microseconds, print_json, table
+from qcore.cli.terminal import console, microseconds, print_json
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic
 from qcore.runtime.interpreter import Interpreter
 from qcore.runtime.plan import Engine, Settings
 from qcore.schema import load
+from qcore.shown import dimensions, short_name, table
 
 ROWS = 20
 """Operators in the table, where nothing else is asked for."""

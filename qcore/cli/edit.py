@@ -10,7 +10,7 @@ from typing import get_args
 from qcore import edit
 from qcore.analysis.diffing.diff import diff
 from qcore.cli.inputs import read_arrays
-from qcore.cli.terminal import console, print_json, size
+from qcore.cli.terminal import console, size
 from qcore.errors import InputError
 from qcore.schema import load, save
 
@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace) -> None:
     (save if args.unchecked else edit.save)(model, args.output)
     found = diff(original, model)
     if args.json:
-        print_json(found.to_dict())
+        print(found.to_json())
     else:
         console().print(f"{args.output}: {size(Path(args.output).stat().st_size)}; {found.conclusion}", markup=False)
 

@@ -11,9 +11,6 @@ from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic
 from qcore.schema import load
 
-WIDTH = 100
-"""Columns of the tables, where they do not go to a terminal."""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -44,7 +41,7 @@ def execute(args: argparse.Namespace) -> None:
         print(found.to_json(args.full))
         return
     out = console()
-    out.print(found.table(args.full), width=None if out.is_terminal else WIDTH)
+    out.print(found.table(args.full), width=None if out.is_terminal else found.width)
 
 
 def place(text: str) -> tuple[int, ...]:

@@ -7,16 +7,16 @@ import json
 import math
 from pathlib import Path
 
-from qcore.analysis.comparison import short_name
 from qcore.analysis.identifying.identification import ARITHMETICS, Identification, Mismatch, Verdict
 from qcore.analysis.identifying.identify import identify
 from qcore.cli.inputs import fitted, read_arrays, read_inputs
-from qcore.cli.terminal import console, print_json, table
+from qcore.cli.terminal import console, print_json
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
 from qcore.model import Model, Subgraph
 from qcore.runtime.interpreter import Interpreter
 from qcore.schema import load
+from qcore.shown import short_name, table
 
 OPERATORS = 4
 """Operators of a piece that a row names."""

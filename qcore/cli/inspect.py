@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from qcore.analysis.coverage import coverage
-from qcore.cli.terminal import console, dimensions, print_json, size, table
+from qcore.cli.terminal import console, print_json, size
 from qcore.kernels.registry import look_up
 from qcore.model import OPTIONAL, Model, Operator, Quantization, Subgraph, Tensor
 from qcore.schema import load
+from qcore.shown import dimensions, table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
-from qcore.analysis.lint import Finding, Lint, lint
+from qcore.analysis.lint import lint
 from qcore.analysis.lint.targets import HOMES
-from qcore.cli.terminal import console, print_json, table
-
-SHOWN = 6
-"""Operators that a line names, of all that it is about."""
+from qcore.cli.terminal import console
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,33 +22,7 @@ def execute(args: argparse.Namespace) -> int:
     """Run the command; 1 where there are errors among the findings."""
     found = lint(args.model, args.target)
     if args.json:
-        print_json(found.as_dict())
+        print(found.to_json())
     else:
-        show(found, args.full)
+        console().print(found.table(args.full))
     return 0 if found.ok else 1
-
-
-def show(found: Lint, full: bool) -> None:
-    """Print findings as a table, and a line that sums up."""
-    out = console()
-    groups: dict[tuple[object, ...], list[Finding]] = {}
-    for number, finding in enumerate(found):
-        alike = (number,) if full else (finding.severity, finding.rule, finding.fix)
-        groups.setdefault(alike, []).append(finding)
-    if groups:
-        columns = ("severity", "rule", "operator", "op", "found", "what to do", *(("source",) if full else ()))
-        out.print(table(f"{found.target}: {found.edition}", columns, [row(alike)[: len(columns)] for alike in groups.values()]))
-        out.print()
-    counts = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in found.counts.items() if count)
-    mapped = f"; {found.mapped} of {found.operators} operators run there" if found.partitions is not None else ""
-    pieces = f" in {found.partitions} piece{'' if found.partitions == 1 else 's'}" if found.partitions else ""
-    out.print(f"{found.target}: {counts or 'nothing found'}{mapped}{pieces}")
-
-
-def row(alike: Sequence[Finding]) -> tuple[str, ...]:
-    """A line for findings that are alike: what the first says, and where the others are."""
-    first = alike[0]
-    places = [f"{f.op}" if f.subgraph == 0 else f"{f.subgraph}:{f.op}" for f in alike if f.op is not None]
-    more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-    operators = ", ".join(dict.fromkeys(f.operator for f in alike))
-    return first.severity, first.rule, operators, " ".join(places[:SHOWN]) + more, first.message, first.fix, first.source

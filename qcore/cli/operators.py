@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from qcore.cli.terminal import console, table
+from qcore.cli.terminal import console
 from qcore.kernels.opdef import OpDef
 from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS
+from qcore.shown import table
 
 COLUMNS = ("operator", "types", "exactness", "notes")
 

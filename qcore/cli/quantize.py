@@ -18,7 +18,7 @@ from qcore.calibration.calibrating import progress_bar
 from qcore.calibration.samples import NanPolicy
 from qcore.cli.chart import draw, require_matplotlib
 from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
-from qcore.cli.terminal import console, print_json, size, table
+from qcore.cli.terminal import console, print_json, size
 from qcore.errors import InputError
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Model
@@ -26,6 +26,7 @@ from qcore.quantizer import Rules, quantize_model
 from qcore.quantizer.api import CALIBRATED, CALIBRATIONS, MODES_OF, Convention, Mode
 from qcore.quantizer.recovery.recover import METHODS
 from qcore.schema import load, save
+from qcore.shown import table
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

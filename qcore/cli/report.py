@@ -11,10 +11,11 @@ from rich.text import Text
 
 from qcore.analysis.comparison import View
 from qcore.cli.data import add_sample_arguments, read_inputs, read_samples
-from qcore.cli.terminal import console, size, table
+from qcore.cli.terminal import console, size
 from qcore.errors import InputError
 from qcore.schema import load
 from qcore.schema.files import write_whole
+from qcore.shown import table
 
 if TYPE_CHECKING:
     from qcore.analysis.report import Report

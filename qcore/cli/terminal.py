@@ -1,25 +1,20 @@
-"""What commands share: the console, tables, and errors as one line and exit code 2."""
+"""What commands share: the console, and errors as one line and exit code 2."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from qcore.errors import QCoreError
-
-WIDTH_WITHOUT_TERMINAL = 160
+from qcore.shown import WIDTH, to_json
 
 
 def console() -> Console:
     """Standard output; wide enough for tables where it is not a terminal."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def guarded(command: Callable[[], int | None]) -> int:
@@ -35,29 +30,9 @@ def guarded(command: Callable[[], int | None]) -> int:
     return 0
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
-    """A table of plain text; columns named in numeric are right-aligned."""
-    result = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False, min_width=len(title)
-    )
-    for column in columns:
-        result.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    for row in rows:
-        result.add_row(*(Text(str(cell)) for cell in row))
-    return result
-
-
 def print_json(value: Any) -> None:
-    """Print a value as JSON; NumPy scalars and arrays become numbers and lists."""
-    print(json.dumps(value, indent=2, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    raise TypeError(f"cannot write {type(value).__name__} as JSON")
+    """Print a value as JSON."""
+    print(to_json(value))
 
 
 def size(count: int) -> str:
@@ -70,8 +45,3 @@ def size(count: int) -> str:
 def microseconds(seconds: float) -> str:
     """Seconds as microseconds, with the digits that tell."""
     return f"{seconds * 1e6:.{2 if seconds < 1e-5 else 1 if seconds < 1e-3 else 0}f}"
-
-
-def dimensions(shape: Sequence[int]) -> str:
-    """A shape as 1x224x224x3, or scalar."""
-    return "x".join(map(str, shape)) or "scalar"

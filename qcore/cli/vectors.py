@@ -11,11 +11,12 @@ from qcore.analysis.vectors.content import Format, Vectors
 from qcore.analysis.vectors.files import save
 from qcore.analysis.vectors.making import vectors_of
 from qcore.cli.inputs import generator, read_inputs
-from qcore.cli.terminal import console, print_json, table
+from qcore.cli.terminal import console, print_json
 from qcore.errors import InputError, UnsupportedError
 from qcore.kernels.opdef import Arithmetic
 from qcore.runtime.interpreter import Interpreter
 from qcore.schema import load
+from qcore.shown import table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,18 +62,13 @@ def execute(args: argparse.Namespace) -> None:
         raise InputError(f"--all: no operator of the model has vectors: {'; '.join(left_out) or 'it has no operators'}")
     written = [*zip(made, paths, strict=True)]
     if args.json:
-        print_json({"vectors": [found.manifest() | {"file": str(path)} for found, path in written], "left_out": left_out})
+        print_json({"vectors": [found.as_dict() | {"file": str(path)} for found, path in written], "left_out": left_out})
         return
-    rows = [(f.position, f.operator, rounding(f), len(f.cases), len(f.parameters), accumulated(f), path) for f, path in written]
+    rows = [(f.position, f.operator, f.rounding, len(f.cases), len(f.parameters), accumulated(f), path) for f, path in written]
     columns = ("op", "operator", "rounding", "cases", "parameters", "accumulator", "file")
     console().print(table(f"{args.arithmetic} arithmetic", columns, rows, numeric=("op", "cases", "parameters")))
     for reason in left_out:
         console().print(f"left out: {reason}", markup=False)
-
-
-def rounding(found: Vectors) -> str:
-    """The rules that accumulators are rounded by."""
-    return ", ".join(r.name + ("" if r.equation is None else f" ({r.equation})") for r in found.told.rules)
 
 
 def accumulated(found: Vectors) -> str:

@@ -167,7 +167,7 @@ def test_what_follows_from_unchanged_values_is_unchanged() -> None:
 def test_calibrators_cost_what_the_statistics_say() -> None:
     float_model, quantized = qcore.load(FLOAT), qcore.load(INT8)
     statistics = calibrate(float_model, digits(20))
-    rows = calibrators(float_model, quantized, statistics)
+    rows = calibrators(float_model, quantized, statistics).tensors
     assert [row.tensor for row in rows][-1] == "StatefulPartitionedCall_1:0"
     for row in rows:
         assert row.choices == statistics.choices(0, row.index, "int8")

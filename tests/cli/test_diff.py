@@ -41,7 +41,7 @@ def test_json_is_what_diff_finds(other: str, tmp_path: Path, capsys: pytest.Capt
     image = np.random.default_rng(0).integers(-128, 128, (1, 8, 8, 1)).astype(np.int8)
     np.save(tmp_path / "image.npy", image)
     assert main(["diff", DIGITS, other, "--run", "--input", str(tmp_path / "image.npy"), "--arithmetic", "xnnpack", "--json"]) == 1
-    expected = qcore.diff(DIGITS, other, image, arithmetic="xnnpack").to_dict()
+    expected = qcore.diff(DIGITS, other, image, arithmetic="xnnpack").as_dict()
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(expected))
 
 

@@ -33,7 +33,7 @@ def test_all_edits_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_json_is_the_difference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "out.tflite")
     assert main(["edit", DIGITS, "-o", out, "--strip", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(qcore.diff(DIGITS, out).to_dict()))
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(qcore.diff(DIGITS, out).as_dict()))
 
 
 def test_operators_that_no_longer_fit_are_refused_unless_unchecked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ def test_the_table_has_a_line_for_each_operator(capsys: pytest.CaptureFixture[st
 
 def test_a_tensor_shows_its_codes_and_real_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", DIGITS, "--tensor", RESHAPED, "--json"]) == 0
-    (entry,) = json.loads(capsys.readouterr().out)
+    (entry,) = json.loads(capsys.readouterr().out)["tensors"]
     codes = np.array(entry["elements"])
     assert (entry["name"], entry["producer"], codes.shape) == (RESHAPED, "RESHAPE (op 7)", (1, 512))
     np.testing.assert_allclose(entry["real"], entry["scale"][0] * (codes - entry["zero_point"][0]), rtol=1e-6)
@@ -37,7 +37,7 @@ def test_a_tensor_shows_its_codes_and_real_values(capsys: pytest.CaptureFixture[
 def test_files_hold_every_tensor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As an archive by name or as a folder; and the folder is what ``qcore run --trace`` writes."""
     assert main(["trace", DIGITS, "-o", str(tmp_path / "all.npz"), "--json"]) == 0
-    entries = json.loads(capsys.readouterr().out)
+    entries = json.loads(capsys.readouterr().out)["tensors"]
     with np.load(tmp_path / "all.npz") as archive:
         assert set(archive) == {entry["name"] for entry in entries}
     assert main(["trace", DIGITS, "-o", str(tmp_path / "a")]) == 0

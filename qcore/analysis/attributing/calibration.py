@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from rich.console import RenderableType
 
 from qcore.analysis.comparing import SideBySide
 from qcore.calibration import Choice, Method, Statistics
+from qcore.calibration.calibrating import read_model
 from qcore.errors import InputError
 from qcore.model import Model, Tensor
 from qcore.numerics.affine import dequantize
 from qcore.runtime.plan import Settings
 from qcore.runtime.real_values import parameters
+from qcore.shown import Shown, short_name, table
 
 
 @dataclass(frozen=True)
@@ -43,18 +48,70 @@ class TensorCosts:
         return 10 * math.log10(choice.mean_squared_error / least) if least and choice.mean_squared_error else 0.0
 
 
-def calibrators(float_model: Model, quantized_model: Model, statistics: Statistics, signature: str | None = None) -> list[TensorCosts]:
+@dataclass(frozen=True)
+class Calibrators(Shown):
+    """What each way to find ranges costs a quantized model.
+
+    tensors: by number in the float model.
+    """
+
+    tensors: tuple[TensorCosts, ...]
+
+    def mean_excess_db(self, method: Method | None = None) -> float:
+        """What a method, or None the present ranges, cost more than the best, in dB: the mean over tensors."""
+        rows = self.tensors
+        return sum(row.excess_db(row.present if method is None else row.choices[method]) for row in rows) / max(len(rows), 1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"tensors": [asdict(row) | {"best": row.best} for row in self.tensors]}
+
+    def table(self) -> RenderableType:
+        """A line for each tensor, and their mean."""
+        methods = get_args(Method)
+        columns = ("tensor", "codes", "best RMSE", "by", "present", *methods, "clipped by the best")
+        cells = [
+            (
+                short_name(row.tensor),
+                row.dtype,
+                f"{row.choices[row.best].mean_squared_error ** 0.5:.3g}",
+                row.best,
+                f"{row.excess_db(row.present):+.1f}",
+                *(f"{row.excess_db(row.choices[method]):+.1f}" for method in methods),
+                f"{row.choices[row.best].clipped:.3%}",
+            )
+            for row in self.tensors
+        ]
+        means = (f"{self.mean_excess_db(method):+.1f}" for method in (None, *methods))
+        cells.append(("mean", "", "", "", *means, ""))
+        what = "squared error of quantizing them, by each calibrator and as the model is at present, in dB over the best"
+        return table(f"{len(self.tensors)} tensors: {what}", columns, cells, ("best RMSE", "present", *methods, "clipped by the best"))
+
+
+def calibrators(
+    float_model: Model | str | os.PathLike[str] | bytes,
+    quantized_model: Model | str | os.PathLike[str] | bytes,
+    statistics: Statistics,
+    signature: str | None = None,
+) -> Calibrators:
     """What each method would have cost every tensor of the float model that the quantized one holds as codes, with one scale.
 
     Costs are expected squared errors of rounding and clipping, by the histograms of the statistics.
 
+    Args:
+        float_model: a ``Model``, a path or a file's bytes.
+        quantized_model: likewise.
+        statistics: of the float model, with samples; ``Statistics.load`` reads a file of them.
+        signature: whose subgraphs; None for the first ones.
+
     Raises:
         InputError: the statistics are of another model, or hold no samples; the models do not correspond.
     """
-    statistics.check(float_model)
+    models = read_model(float_model), read_model(quantized_model)
+    statistics.check(models[0])
     if not statistics.samples:
         raise InputError("calibrators: these statistics hold no samples, just the least and the greatest values")
-    pair = SideBySide(float_model, quantized_model, signature, "raise", Settings())
+    pair = SideBySide(*models, signature, "raise", Settings())
     found = []
     for value, counterpart in pair.pairs.of_a.items():
         codes = next((t for i in pair.quantized.flow.forms[counterpart] if (t := pair.quantized.graph.tensors[i]).dtype != "float32"), None)
@@ -64,7 +121,7 @@ def calibrators(float_model: Model, quantized_model: Model, statistics: Statisti
             key = pair.float.subgraph, value
             present, choices = statistics.cost(*key, ends, codes.dtype), statistics.choices(*key, codes.dtype)
             found.append(TensorCosts(value, known.name, codes.dtype, known.count, present, choices))
-    return sorted(found, key=lambda row: row.index)
+    return Calibrators(tuple(sorted(found, key=lambda row: row.index)))
 
 
 def real_ends(tensor: Tensor) -> tuple[float, float] | None:
@@ -74,8 +131,3 @@ def real_ends(tensor: Tensor) -> tuple[float, float] | None:
         return None
     low, high = dequantize([params.quantized_min, params.quantized_max], params).tolist()
     return low, high
-
-
-def mean_excess_db(rows: Sequence[TensorCosts], method: Method) -> float:
-    """What a method costs more than the best, in dB, the mean over tensors."""
-    return sum(row.excess_db(row.choices[method]) for row in rows) / len(rows) if rows else 0.0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qcore.analysis.attributing.split import Split
 from qcore.analysis.comparison import OperatorError, OutputError
 from qcore.errors import InputError
+from qcore.shown import Shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class OperatorAttribution:
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Attribution(Shown):
     """Where the error of a quantized model comes from.
 
     samples: how many the models were run on. effect_samples: how many of them effects are measured on.
@@ -84,3 +88,14 @@ class Attribution:
             "operators": [asdict(row) | {"measured": row.measured.as_dict()} for row in self.ranked(count)],
             "outputs": [output.as_dict() for output in self.outputs],
         }
+
+    def table(self, count: int | None = None, in_model: bool = False) -> RenderableType:
+        """Operators of the greatest effect first, with the parts of their errors.
+
+        Args:
+            count: how many operators; None for all.
+            in_model: the parts of errors in the model as a whole, instead of those of each operator alone.
+        """
+        from qcore.analysis.attributing.text import rendered
+
+        return rendered(self, count, in_model)

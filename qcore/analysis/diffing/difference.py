@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from qcore.shown import Shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Departure:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Shown):
     """Where two models differ.
 
     equal: they are the same model, to the byte once written.
@@ -133,18 +137,20 @@ class Difference:
             return "the models differ only in what no reader of them sees: numbering, order, or what nothing uses"
         return "the models differ: " + ", ".join(f"{kind} {count}" for kind, count in self.counts.items())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; an infinite difference is null."""
-        first = self.first
-        document = asdict(self) | {"conclusion": self.conclusion, "first": None if first is None else asdict(first)}
-        document["quantization"] = [asdict(change) | {"ratio": change.ratio} for change in self.quantization]
-        plain: dict[str, Any] = _finite(document)
-        return plain
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self) | {
+            "conclusion": self.conclusion,
+            "first": None if self.first is None else asdict(self.first),
+            "quantization": [asdict(change) | {"ratio": change.ratio} for change in self.quantization],
+        }
 
+    def table(self, count: int | None = None) -> RenderableType:
+        """The conclusion, and tables of what differs.
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        Args:
+            count: how many rows of each; None for all.
+        """
+        from qcore.analysis.diffing.text import rendered
+
+        return rendered(self, count)

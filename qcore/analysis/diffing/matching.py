@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from qcore.analysis.comparison import short_name
 from qcore.analysis.matching import Flow, match
 from qcore.analysis.sides import Ends, correspond, entry
 from qcore.model import OPTIONAL, Model, Subgraph
+from qcore.shown import short_name
 
 
 class Matched:

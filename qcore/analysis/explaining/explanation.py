@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from qcore.analysis.comparison import short_name
 from qcore.analysis.explaining.case import Products, Tensor, place_text
 from qcore.kernels.opdef import Arithmetic
 from qcore.numerics.derivation import Line, Value, decimal
+from qcore.shown import Shown, short_name
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +46,7 @@ class Chain:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Shown):
     """One element of an operator's output.
 
     where: the operator, as messages name it. op: its position.
@@ -60,6 +57,8 @@ class Explanation:
     exact: the same with real numbers of infinite precision, rounded once; empty where real numbers play no part.
     products: of a weighted operator.
     """
+
+    width = 100
 
     where: str
     op: int
@@ -132,20 +131,11 @@ class Explanation:
             **({"products": _products(self.products)} if full and self.products is not None else {}),
         }
 
-    def to_json(self, full: bool = False) -> str:
-        """The same as text. Infinities and NaN are strings."""
-        return json.dumps(self.as_dict(full), indent=2, allow_nan=False)
-
     def table(self, full: bool = False) -> RenderableType:
         """The same for a rich console; full: with every product."""
         from qcore.analysis.explaining.text import rendered
 
         return rendered(self, full)
-
-    def __str__(self) -> str:
-        from qcore.analysis.explaining.text import plain
-
-        return plain(self)
 
     @property
     def title(self) -> str:
@@ -183,11 +173,7 @@ def _products(products: Products) -> list[dict[str, Any]]:
 
 
 def _plain(value: Value | Any) -> Any:
-    """A number as JSON has it."""
-    if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else float(value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if not isinstance(value, float | complex) or (np.isfinite(value) and isinstance(value, float)) else str(value)
+    """A rational number as JSON has it."""
+    if not isinstance(value, Fraction):
+        return value
+    return value.numerator if value.denominator == 1 else float(value)

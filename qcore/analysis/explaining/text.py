@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from io import StringIO
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from qcore.analysis.comparison import short_name
 from qcore.analysis.explaining.case import Products, Tensor, place_text
 from qcore.analysis.explaining.explanation import Chain, Explanation
 from qcore.numerics.derivation import Line, decimal
-
-WIDTH = 100
+from qcore.shown import short_name
 
 
 def rendered(found: Explanation, full: bool) -> RenderableType:
@@ -47,13 +44,6 @@ def rendered(found: Explanation, full: bool) -> RenderableType:
 def common(a: Chain, b: Chain) -> int:
     """How many lines two ways begin with together."""
     return len(tuple(itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a.lines, b.lines, strict=False))))
-
-
-def plain(found: Explanation) -> str:
-    """The same as text."""
-    out = StringIO()
-    Console(file=out, width=WIDTH, highlight=False, color_system=None).print(rendered(found, full=False))
-    return out.getvalue().rstrip("\n")
 
 
 def _grid(columns: Sequence[tuple[str, str]]) -> Table:

@@ -7,8 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from qcore.shown import Shown, spaced, table
+
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+PLACES = 6
+"""Operators that a line names, of all that it is about."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Finding:
     source: str
 
 
-class Lint(Sequence[Finding]):
+class Lint(Shown, Sequence[Finding]):
     """Findings for a target, the most severe first, in the order of operators.
 
     target, edition: whose rules, and of which release of it.
@@ -83,3 +91,35 @@ class Lint(Sequence[Finding]):
             "counts": self.counts,
             "findings": [asdict(finding) for finding in self._findings],
         }
+
+    def table(self, full: bool = False) -> RenderableType:
+        """A table, and a line that sums up.
+
+        Args:
+            full: a line for every finding, with its source; else one for all operators that break a rule likewise.
+        """
+        groups: dict[tuple[object, ...], list[Finding]] = {}
+        for number, finding in enumerate(self):
+            alike = (number,) if full else (finding.severity, finding.rule, finding.fix)
+            groups.setdefault(alike, []).append(finding)
+        columns = ("severity", "rule", "operator", "op", "found", "what to do", *(("source",) if full else ()))
+        rows = [_row(alike)[: len(columns)] for alike in groups.values()]
+        found = table(f"{self.target}: {self.edition}", columns, rows) if rows else None
+        return Group(*spaced((found, Text(self.summary))))
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        counts = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in self.counts.items() if count)
+        mapped = f"; {self.mapped} of {self.operators} operators run there" if self.partitions is not None else ""
+        pieces = f" in {self.partitions} piece{'' if self.partitions == 1 else 's'}" if self.partitions else ""
+        return f"{self.target}: {counts or 'nothing found'}{mapped}{pieces}"
+
+
+def _row(alike: Sequence[Finding]) -> tuple[str, ...]:
+    """A line for findings that are alike: what the first says, and where the others are."""
+    first = alike[0]
+    places = [f"{f.op}" if f.subgraph == 0 else f"{f.subgraph}:{f.op}" for f in alike if f.op is not None]
+    more = f" and {len(places) - PLACES} more" if len(places) > PLACES else ""
+    operators = ", ".join(dict.fromkeys(f.operator for f in alike))
+    return first.severity, first.rule, operators, " ".join(places[:PLACES]) + more, first.message, first.fix, first.source

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
+from qcore.shown import Shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 Verdict = Literal["proven", "wraps between", "overflows"]
 """No input leads out of the accumulator; the result is held, but a sum on the way may not be; or an input is known that leads out."""
@@ -132,7 +136,7 @@ class OperatorRanges:
 
 
 @dataclass(frozen=True)
-class Ranges:
+class Ranges(Shown):
     """Accumulators of a model.
 
     samples: how many it was run on; 0 for none.
@@ -173,3 +177,13 @@ class Ranges:
             "operators": [row.as_dict(channels=index is not None) for row in rows],
             "notes": list(self.notes),
         }
+
+    def table(self, index: int | None = None) -> RenderableType:
+        """Every operator's worst channel; with an index, the channels of that operator.
+
+        Raises:
+            InputError: there is no such row.
+        """
+        from qcore.analysis.ranging.text import rendered
+
+        return rendered(self, index)

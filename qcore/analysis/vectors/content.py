@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.console import RenderableType
 
 from qcore.analysis.vectors.parameters import Number, Told
 from qcore.kernels.opdef import Arithmetic, Array
 from qcore.model import Tensor
+from qcore.shown import Shown, dimensions, short_name, table
 
 Format = Literal["npz", "c"]
 
@@ -58,7 +60,7 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Vectors:
+class Vectors(Shown):
     """Everything that a kernel needs to compute one operator, and what must come out.
 
     operator, position: in the first subgraph. where: as messages name it.
@@ -101,8 +103,33 @@ class Vectors:
         arrays.update({name: np.asarray(number) for name, number in self.parameters.items()})
         return arrays if self.accumulator is None else arrays | {"accumulator": self.accumulator}
 
-    def manifest(self) -> dict[str, Any]:
-        """What the arrays are, as plain data for JSON."""
+    @property
+    def rounding(self) -> str:
+        """The rules that accumulators are rounded by."""
+        return ", ".join(rule.name + ("" if rule.equation is None else f" ({rule.equation})") for rule in self.told.rules)
+
+    def table(self) -> RenderableType:
+        """A line for each array."""
+        rows: list[tuple[object, ...]] = [
+            (
+                m.role,
+                m.elements.dtype,
+                dimensions(m.shape),
+                m.layout,
+                "all" if m.is_constant else len(self.cases),
+                short_name(m.tensor.name),
+            )
+            for m in self.members
+        ]
+        for name, array in ((name, np.asarray(number)) for name, number in self.parameters.items()):
+            rows.append((name, array.dtype, dimensions(array.shape), "", "all", array if array.ndim == 0 else ""))
+        if self.accumulator is not None:
+            rows.append(("accumulator", self.accumulator.dtype, dimensions(self.accumulator.shape[1:]), "", len(self.cases), ""))
+        title = f"{self.operator} (op {self.position}), {self.arithmetic} arithmetic" + (f": {self.rounding}" if self.rounding else "")
+        return table(title, ("array", "type", "shape", "layout", "cases", "tensor or value"), rows, ("cases",))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest: what the arrays are, as plain data for JSON."""
         small = {name: np.asarray(number) for name, number in self.parameters.items()}
         return {
             "name": self.name,

@@ -10,10 +10,10 @@ from typing import Any, get_args
 
 import numpy as np
 
+from qcore.analysis.trace_files import storable
 from qcore.analysis.vectors.content import Format, Vectors
 from qcore.analysis.vectors.header import header
 from qcore.errors import InputError
-from qcore.kernels.opdef import Array
 from qcore.schema.files import write_whole
 
 INTRODUCTION = """# Test vectors
@@ -59,7 +59,7 @@ def save(vectors: Iterable[Vectors], folder: str | Path, format: Format) -> list
                 archive = io.BytesIO()
                 np.savez_compressed(archive, **arrays)
                 content = archive.getvalue()
-            manifest = json.dumps(found.manifest() | {"file": path.name}, indent=1) + "\n"
+            manifest = json.dumps(found.as_dict() | {"file": path.name}, indent=1) + "\n"
             write_whole("vectors", path, [content])
             write_whole("vectors", folder / f"{found.name}.json", [manifest.encode()])
             written.append(path)
@@ -68,13 +68,6 @@ def save(vectors: Iterable[Vectors], folder: str | Path, format: Format) -> list
     except OSError as error:
         raise InputError(f"vectors: {folder}: {error.strerror}") from error
     return written
-
-
-def storable(array: Array) -> Array:
-    """Strings as fixed-length bytes, and types that NumPy's files do not know as the bits of their elements."""
-    if array.dtype == object:
-        return array.astype("S")
-    return array.view(f"u{array.itemsize}") if array.dtype.kind == "V" else array
 
 
 def readme(folder: Path) -> str:
