@@ -88,6 +88,37 @@ def test_headers_of_a_whole_model_compile_together_without_a_warning(arithmetic:
     subprocess.run([str(COMPILER), *strict, str(tmp_path / "all.c")], check=True)
 
 
+@pytest.mark.skipif(COMPILER is None, reason="needs a C compiler named cc")
+@pytest.mark.parametrize(
+    "model",
+    [
+        one_operator("LOGICAL_OR", [T("bool", (3,)), T("bool", (3,))], [T("bool", (3,))]),
+        one_operator(
+            "TRANSPOSE_CONV",
+            [
+                T("int32", (4,), value=np.array([1, 4, 4, 2])),
+                T("int8", (2, 2, 2, 3), 0.1, axis=0, value=np.ones((2, 2, 2, 3))),
+                T("int8", (1, 2, 2, 3), 0.1),
+            ],
+            [T("int8", (1, 4, 4, 2), 0.1)],
+            {"padding": "SAME", "stride_h": 2, "stride_w": 2},
+        ),
+        one_operator("ELU", [T("float32", (3,))], [T("float32", (3,))]),
+    ],
+    ids=lambda model: model.subgraphs[0].operators[0].name,
+)
+def test_headers_of_other_operators_and_types_compile(model: Model, tmp_path: Path) -> None:
+    path = qcore.vectors(model, 0).save(tmp_path, "c")
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-fsyntax-only"]
+    subprocess.run([str(COMPILER), *strict, "-x", "c", "-include", str(path), "/dev/null"], check=True)
+
+
+def test_a_header_that_no_compiler_would_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qcore.analysis.vectors.header.MOST_NUMBERS", 100)
+    with pytest.raises(UnsupportedError, match=r"ADD .*expected at most 100; the format npz does"):
+        header(qcore.vectors(layers()["ADD"], 0))
+
+
 def test_outputs_are_those_of_the_interpreter_for_every_case() -> None:
     model = layers()["CONV_2D"]
     found = qcore.vectors(model, 0, arithmetic="xnnpack", count=2)
@@ -217,8 +248,8 @@ def test_integers_are_written_as_c_reads_them(value: int, text: str) -> None:
 
 def test_reals_are_exact() -> None:
     for value in (np.float32(0.1), np.float32(1), np.float64(1e-300), np.float32(16)):
-        assert float.fromhex(real(value, "x").removesuffix("f")) == float(value)
-    assert real(np.float32(np.inf), "x") == "INFINITY"
+        assert float.fromhex(real(value).removesuffix("f")) == float(value)
+    assert real(np.float32(np.inf)) == "INFINITY"
 
 
 def test_no_name_in_a_file_ends_a_comment_or_its_line() -> None:

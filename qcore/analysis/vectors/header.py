@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,9 @@ from qcore.kernels.opdef import Array
 
 WIDTH = 120
 """Most characters of a line of integers."""
+
+MOST_NUMBERS = 2**24
+"""That a header holds: compilers choke on more."""
 
 TYPES = {
     "int8": "int8_t",
@@ -37,8 +41,11 @@ def header(vectors: Vectors) -> str:
     """The text of the header.
 
     Raises:
-        UnsupportedError: there is no type of C for some elements.
+        UnsupportedError: there is no type of C for some elements, or there are too many.
     """
+    count = sum(elements.size for elements in vectors.arrays.values())
+    if count > MOST_NUMBERS:
+        raise UnsupportedError(f"vectors: {vectors.where}: a header of {count} numbers, expected at most {MOST_NUMBERS}; the format npz does")
     guard = f"QCORE_{vectors.name.upper()}_H"
     lines = [*heading(vectors), "", f"#ifndef {guard}", f"#define {guard}", "", "#include <math.h>", "#include <stdint.h>", ""]
     lines += macro(vectors, "cases", len(vectors.cases))
@@ -96,7 +103,7 @@ def macro(vectors: Vectors, name: str, number: Number) -> list[str]:
     """A single number by name."""
     value = np.asarray(number)
     if value.dtype.kind in "fc":
-        return [f"#define {identifier(vectors, name).upper()} {real(value, name)} {comment(decimal(value))}"]
+        return [f"#define {identifier(vectors, name).upper()} {real(value)} /* {value!s} */"]
     written = integer(int(value))
     return [f"#define {identifier(vectors, name).upper()} {f'({written})' if written.startswith('-') else written}"]
 
@@ -113,7 +120,7 @@ def array(vectors: Vectors, name: str, elements: Array, cases: bool = False) -> 
     lengths = f"[{len(rows)}][{size}]" if cases else f"[{size}]"
     lines = [f"static const {TYPES[kind]} {identifier(vectors, name)}{lengths} = {{"]
     for row in rows:
-        values = list(reals(row, name) if kind.startswith("float") else wrapped([integer(v) for v in row.tolist()])) or ["    0"]
+        values = list(reals(row) if kind.startswith("float") else wrapped([integer(int(v)) for v in row.tolist()])) or ["    0"]
         lines += ["    {", *("    " + line for line in values), "    },"] if cases else values
     return [*lines, "};"]
 
@@ -139,22 +146,17 @@ def integer(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(2**31) else str(value)
 
 
-def reals(row: Array, name: str) -> Iterator[str]:
+def reals(row: Array) -> Iterator[str]:
     """Real numbers, exact, one in a line beside its decimal form."""
     for value in row:
-        yield f"    {real(value, name)}, {comment(decimal(value))}"
+        yield f"    {real(value)}, /* {value!s} */"
 
 
-def real(value: Any, name: str) -> str:
+def real(value: Any) -> str:
     """A real number as C writes it, exactly."""
-    if np.isnan(value):
-        return "NAN"
-    if np.isinf(value):
-        return "INFINITY" if value > 0 else "-INFINITY"
-    digits = re.sub(r"\.?0*p", "p", float(value).hex())
-    return digits + ("f" if np.asarray(value).dtype == np.float32 else "")
-
-
-def decimal(value: Any) -> str:
-    """A real number with the digits that tell it from others of its type."""
-    return str(np.asarray(value)[()])
+    number = float(value)
+    if not math.isfinite(number):
+        return "NAN" if math.isnan(number) else "INFINITY" if number > 0 else "-INFINITY"
+    digits, _, exponent = number.hex().partition("p")
+    mantissa = digits.rstrip("0").removesuffix(".") if "." in digits else digits
+    return f"{mantissa}p{exponent}" + ("f" if value.dtype == np.float32 else "")

@@ -27,7 +27,7 @@ REDUCED = ("input", "axes")
 ROLES = MappingProxyType(
     {
         **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED"), WEIGHTED),
-        **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"), ("output_shape", "filter", "input", "bias")),
+        **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"), ("shape", "filter", "input", "bias")),
         **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL"), REDUCED),
         **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD"), ("input", "paddings", "value")),
         **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), ("input", "size")),
