@@ -45,7 +45,8 @@ def header(vectors: Vectors) -> str:
     """
     count = sum(elements.size for elements in vectors.arrays.values())
     if count > MOST_NUMBERS:
-        raise UnsupportedError(f"vectors: {vectors.where}: a header of {count} numbers, expected at most {MOST_NUMBERS}; the format npz does")
+        what = f"a header of {count} numbers, expected at most {MOST_NUMBERS}"
+        raise UnsupportedError(f"vectors: {vectors.where}: {what}; the format npz does")
     guard = f"QCORE_{vectors.name.upper()}_H"
     lines = [*heading(vectors), "", f"#ifndef {guard}", f"#define {guard}", "", "#include <math.h>", "#include <stdint.h>", ""]
     lines += macro(vectors, "cases", len(vectors.cases))
