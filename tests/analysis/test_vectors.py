@@ -104,6 +104,7 @@ def test_headers_of_a_whole_model_compile_together_without_a_warning(arithmetic:
             {"padding": "SAME", "stride_h": 2, "stride_w": 2},
         ),
         one_operator("ELU", [T("float32", (3,))], [T("float32", (3,))]),
+        one_operator("FULLY_CONNECTED", [T("float32", (1, 8)), filter_of((4, 8), 0.1, 0)], [T("float32", (1, 4))]),
     ],
     ids=lambda model: model.subgraphs[0].operators[0].name,
 )

@@ -52,6 +52,7 @@ def header(vectors: Vectors) -> str:
     lines += macro(vectors, "cases", len(vectors.cases))
     for number, (name, text) in enumerate(vectors.cases.items()):
         lines.append(comment(f"case {number}, {name}: {text}"))
+    scales: dict[str, Array] = {}
     for member in vectors.members:
         described = member.describe()
         layout = f", {member.layout}" if member.layout else ""
@@ -62,6 +63,7 @@ def header(vectors: Vectors) -> str:
             lines += array(vectors, f"{name}_shape", np.array(member.shape, np.int32))
         quantization = member.tensor.quantization
         if quantization is not None and quantization.scale.size:
+            scales[f"{name}_scale"] = quantization.scale
             lines += array(vectors, f"{name}_scale", quantization.scale)
         lines += array(vectors, name, member.elements, cases=not member.is_constant)
     if vectors.accumulator is not None:
@@ -69,7 +71,10 @@ def header(vectors: Vectors) -> str:
         lines += array(vectors, "accumulator", vectors.accumulator, cases=True)
     lines += ["", comment("packed parameters")]
     for name, value in vectors.parameters.items():
-        lines += macro(vectors, name, value) if np.ndim(value) == 0 else array(vectors, name, np.asarray(value))
+        if np.array_equal(scales.get(name, ()), value):
+            continue  # stands with its tensor
+        free = f"packed_{name}" if name in scales else name
+        lines += macro(vectors, free, value) if np.ndim(value) == 0 else array(vectors, free, np.asarray(value))
     return "\n".join([*lines, "", f"#endif /* {guard} */", ""])
 
 
