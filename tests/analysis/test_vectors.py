@@ -277,6 +277,13 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
         qcore.vectors(qcore.load(DIGITS), 4)
 
 
+def test_an_operator_whose_values_say_its_outputs_shape_has_the_models_own_case() -> None:
+    model = one_operator("UNIQUE", [T("float32", (4,))], [T("float32", (4,)), T("int32", (4,))], {"idx_out_type": "INT32"})
+    found = qcore.vectors(model, 0, np.array([3, 1, 3, 1], np.float32))
+    assert list(found.cases) == ["model"]
+    np.testing.assert_array_equal(found["output1"], [[3, 1]])
+
+
 def test_operators_with_state_begin_with_it_clean_and_those_that_run_subgraphs_are_refused() -> None:
     def state(depth: int, dtype: str, scale: float) -> T:
         return T(dtype, (1, depth), scale, is_variable=True)

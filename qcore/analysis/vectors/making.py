@@ -132,6 +132,9 @@ def vectors_of(run: Trace, op: int, seed: int = 0, count: int = 1) -> Vectors:
         filled = [case.get(k, array) for k, array in enumerate(given)]
         outputs.append(computed(step, filled)[: len(operator.outputs)])
         sums.append(accumulators(step, filled, outputs[-1][0].shape) if outputs[-1] else None)
+    if len({tuple(array.shape for array in arrays) for arrays in outputs}) > 1:
+        # Shapes follow from values, so that cases do not lie side by side: the model's own is left.
+        cases, outputs, sums = {"model": cases["model"]}, outputs[:1], sums[:1]
     members = []
     for k, (role, i) in enumerate(zip(input_roles(operator), operator.inputs, strict=True)):
         if (found := given[k]) is not None:
