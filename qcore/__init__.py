@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qcore.analysis.attributing.result import Attribution
     from qcore.analysis.diffing.diff import diff
     from qcore.analysis.diffing.difference import Difference
-    from qcore.analysis.evaluation import evaluate
+    from qcore.analysis.evaluation import Evaluation, evaluate
     from qcore.analysis.explaining import Explanation, explain
     from qcore.analysis.identifying.identification import Identification
     from qcore.analysis.identifying.identify import identify
@@ -69,6 +69,7 @@ _HOMES = {
     "calibrators": "qcore.analysis.attributing.calibration",
     "Comparison": "qcore.analysis",
     "compare": "qcore.analysis",
+    "Evaluation": "qcore.analysis.evaluation",
     "evaluate": "qcore.analysis.evaluation",
     "Explanation": "qcore.analysis.explaining",
     "explain": "qcore.analysis.explaining",
@@ -96,6 +97,7 @@ __all__ = [
     "Calibrators",
     "Comparison",
     "Difference",
+    "Evaluation",
     "Explanation",
     "Identification",
     "InputError",

@@ -112,23 +112,23 @@ class Side:
         return f"{operator.name} (op {position}{output})"
 
 
-def corresponding(a: Model, b: Model, signature: str | None) -> tuple[tuple[int, int], Ends, Ends]:
+def corresponding(a: Model, b: Model, signature: str | None, what: str = "compare") -> tuple[tuple[int, int], Ends, Ends]:
     """The subgraphs of two models that a signature enters, or their first ones; their inputs and outputs that correspond.
 
-    They correspond by the names in signatures, else by tensors' names, else in order.
+    They correspond by the names in signatures, else by tensors' names, else in order. what: asks for it, for messages.
 
     Raises:
         InputError: a model has no such signature, or not as many inputs or outputs as the other, or other shapes of inputs.
     """
-    (subgraph_a, entry_a), (subgraph_b, entry_b) = entry(a, signature), entry(b, signature)
+    (subgraph_a, entry_a), (subgraph_b, entry_b) = entry(a, signature, what), entry(b, signature, what)
     graph_a, graph_b = a.subgraphs[subgraph_a], b.subgraphs[subgraph_b]
-    inputs = correspond("inputs", (graph_a, graph_a.inputs, entry_a.inputs), (graph_b, graph_b.inputs, entry_b.inputs))
-    outputs = correspond("outputs", (graph_a, graph_a.outputs, entry_a.outputs), (graph_b, graph_b.outputs, entry_b.outputs))
+    inputs = correspond("inputs", (graph_a, graph_a.inputs, entry_a.inputs), (graph_b, graph_b.inputs, entry_b.inputs), what)
+    outputs = correspond("outputs", (graph_a, graph_a.outputs, entry_a.outputs), (graph_b, graph_b.outputs, entry_b.outputs), what)
     for i, j in inputs:
         x, y = graph_a.tensors[i], graph_b.tensors[j]
         shapes = [list(t.shape if t.shape_signature is None else t.shape_signature) for t in (x, y)]
         if len(shapes[0]) != len(shapes[1]) or any(m != n and -1 not in (m, n) for m, n in zip(*shapes, strict=True)):
-            raise InputError(f"compare: input '{x.name}' of the first model is {shapes[0]}, '{y.name}' of the second {shapes[1]}")
+            raise InputError(f"{what}: input '{x.name}' of the first model is {shapes[0]}, '{y.name}' of the second {shapes[1]}")
     return (subgraph_a, subgraph_b), inputs, outputs
 
 
@@ -147,9 +147,12 @@ def entry(model: Model, signature: str | None, what: str = "compare") -> tuple[i
 
 
 def correspond(
-    what: str, a: tuple[Subgraph, Sequence[int], list[tuple[str, int]]], b: tuple[Subgraph, Sequence[int], list[tuple[str, int]]]
+    ends: str,
+    a: tuple[Subgraph, Sequence[int], list[tuple[str, int]]],
+    b: tuple[Subgraph, Sequence[int], list[tuple[str, int]]],
+    what: str = "compare",
 ) -> Ends:
-    """Pair inputs or outputs, each given as the subgraph, the tensors in order, and their names in a signature."""
+    """Pair inputs or outputs, each given as subgraph, tensors in order, and their names in a signature. In messages: ends, what."""
 
     def by_name(named: list[tuple[str, int]], indices: Sequence[int]) -> dict[str, int]:
         return dict(named) if len({n for n, _ in named}) == len(indices) and {i for _, i in named} == set(indices) else {}
@@ -164,5 +167,5 @@ def correspond(
             order = {i: place for place, i in enumerate(in_a)}
             return sorted(((i, found_b[name]) for name, i in found_a.items()), key=lambda pair: order[pair[0]])
     if len(in_a) != len(in_b):
-        raise InputError(f"compare: the first model has {len(in_a)} {what}, the second {len(in_b)}")
+        raise InputError(f"{what}: the first model has {len(in_a)} {ends}, the second {len(in_b)}")
     return list(zip(in_a, in_b, strict=True))

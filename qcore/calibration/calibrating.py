@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
-from itertools import islice
+from functools import partial
 
 from rich.console import Console
 from rich.progress import Progress
 
 from qcore.calibration.observers import Method, check_method
 from qcore.calibration.samples import Feed, Feeder, NanPolicy, Sample, Samples, iterate
+from qcore.calibration.sharding import in_shards
 from qcore.calibration.sharing import overwritten_inputs
 from qcore.calibration.statistics import Statistics, is_calibrated
 from qcore.errors import InputError, QCoreError
@@ -24,9 +24,6 @@ from qcore.runtime.plan import DEFAULT_LOOP_LIMIT, DEFAULT_MEMORY_LIMIT, Plan, S
 from qcore.runtime.session import Session
 from qcore.schema import load
 from qcore.schema.check import check
-
-SHARD = 16
-"""Samples that an executor is given at a time."""
 
 Numbered = tuple[int, Sample]
 
@@ -129,24 +126,12 @@ def calibrate_shards(
     options: Options,
     advance: Callable[[int], None],
 ) -> Statistics:
-    """The same, in shards that an executor runs; few enough are under way at a time that memory stays bounded."""
-    content = read_model(model).to_bytes()
+    """The same, in shards that an executor runs."""
     statistics = Statistics(options.method, options.percentile)
-    pending: set[Future[Statistics]] = set()
-    samples = iter(numbered)
-    try:
-        while True:
-            while len(pending) < 2 * (os.cpu_count() or 1) and (shard := list(islice(samples, SHARD))):
-                pending.add(executor.submit(calibrate_shard, content, shard, options))
-            if not pending:
-                return statistics
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            parts = [future.result() for future in done]
-            advance(sum(part.samples for part in parts))
-            statistics = reduce(Statistics.merge, parts, statistics)
-    finally:
-        for future in pending:
-            future.cancel()
+    for part in in_shards(executor, partial(calibrate_shard, read_model(model).to_bytes(), options=options), numbered):
+        advance(part.samples)
+        statistics = statistics.merge(part)
+    return statistics
 
 
 @dataclass

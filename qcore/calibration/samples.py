@@ -27,12 +27,13 @@ LARGEST_ARCHIVE = 1 << 32
 """Bytes that the arrays of an ``.npz`` file may take in memory."""
 
 
-def iterate(samples: Samples) -> Iterable[Sample]:
+def iterate(samples: Samples, what: str = "samples") -> Iterable[Sample]:
     """The samples one after another.
 
     Args:
         samples: an iterable of them; a function that gives one, as TensorFlow's representative_dataset; or a folder, whose ``.npy`` (one
             array) and ``.npz`` files (arrays by input name) are a sample each, in the order of their names.
+        what: they are, for messages.
 
     Raises:
         InputError: none of these, a folder that cannot be read, or a function that fails. Where an iterable fails, drawing from what is
@@ -45,17 +46,17 @@ def iterate(samples: Samples) -> Iterable[Sample]:
     except QCoreError:
         raise
     except Exception as error:
-        raise InputError(f"samples: the function that gives them failed: {type(error).__name__}: {error}") from error
+        raise InputError(f"{what}: the function that gives them failed: {type(error).__name__}: {error}") from error
     if isinstance(found, Mapping) or not isinstance(found, Iterable) or (isinstance(found, np.ndarray) and found.ndim == 0):
-        raise InputError(f"samples: got {type(found).__name__}, expected an iterable of samples; a single sample goes into a list")
-    return Counted(found) if isinstance(found, Sized) else Drawn(found)
+        raise InputError(f"{what}: got {type(found).__name__}, expected an iterable of {what}; a single one goes into a list")
+    return Counted(found, what) if isinstance(found, Sized) else Drawn(found, what)
 
 
 class Drawn:
     """What an iterable of the caller's gives; an InputError where it fails."""
 
-    def __init__(self, samples: Iterable[Sample]):
-        self.samples = samples
+    def __init__(self, samples: Iterable[Sample], what: str):
+        self.samples, self.what = samples, what
 
     def __iter__(self) -> Iterator[Sample]:
         count = 0
@@ -66,7 +67,7 @@ class Drawn:
         except QCoreError:
             raise
         except Exception as error:
-            raise InputError(f"samples: drawing failed after {count}: {type(error).__name__}: {error}") from error
+            raise InputError(f"{self.what}: drawing failed after {count}: {type(error).__name__}: {error}") from error
 
 
 class Counted(Drawn):

@@ -39,16 +39,23 @@ def add_scaling_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--zero-point", type=float, metavar="Z", help="see --scale (default 0)")
 
 
-def add_sample_arguments(parser: argparse.ArgumentParser, without: str) -> None:
-    """Declare which samples a command runs, and how; without: what becomes of it without --data."""
+def add_sample_arguments(parser: argparse.ArgumentParser, without: str | None = None, count: int | None = 16) -> None:
+    """Declare which samples a command runs, and how.
+
+    Args:
+        parser: of the command.
+        without: what becomes of it without --data; None where it needs them.
+        count: how many it takes unless told; None for all.
+    """
     add = parser.add_argument
     add(
         "--data",
         metavar="DATA",
-        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a folder of one each; "
-        + without,
+        required=without is None,
+        help="samples: an .npz (an array for each input, by name) or .npy with samples along the first axis, or a folder of one each"
+        + ("" if without is None else f"; {without}"),
     )
-    add("--samples", type=int, default=16, metavar="N", help="how many of them, from the first (default 16)")
+    add("--samples", type=int, default=count, metavar="N", help=f"how many of them, from the first (default {count or 'all'})")
     add("--arithmetic", choices=get_args(Arithmetic), default="reference", help="whose integers (default reference)")
     add("--nan", choices=get_args(NanPolicy), default="raise", help="what becomes of samples with NaN or infinities (default raise)")
     add_scaling_arguments(parser)
@@ -158,9 +165,9 @@ class Inputs:
         return array
 
 
-def read_samples(args: argparse.Namespace, inputs: Inputs) -> DataSet:
-    """The samples that ``add_sample_arguments`` has declared."""
-    return DataSet(f"--data {args.data}", Path(args.data), inputs, args.samples)
+def read_samples(args: argparse.Namespace, inputs: Inputs, labels: str | None = None) -> DataSet:
+    """The samples that ``add_sample_arguments`` has declared; labels: what --data may call theirs, besides the usual names."""
+    return DataSet(f"--data {args.data}", Path(args.data), inputs, args.samples, labels)
 
 
 def read_inputs(args: argparse.Namespace, model: Model) -> Inputs:

@@ -12,6 +12,7 @@ from qcore.cli import (
     compare,
     diff,
     edit,
+    evaluate,
     explain,
     identify,
     inspect,
@@ -28,6 +29,7 @@ from qcore.cli.terminal import guarded
 _COMMANDS = {
     "run": run,
     "quantize": quantize,
+    "evaluate": evaluate,
     "compare": compare,
     "inspect": inspect,
     "explain": explain,

@@ -278,7 +278,7 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_operator_whose_values_say_its_outputs_shape_has_the_models_own_case() -> None:
-    model = one_operator("UNIQUE", [T("float32", (4,))], [T("float32", (4,)), T("int32", (4,))], {"idx_out_type": "INT32"})
+    model = one_operator("UNIQUE", [T("float32", (4,))], [T("float32", (4,)), T("int32", (4,))], {"idx_out_type": "int32"})
     found = qcore.vectors(model, 0, np.array([3, 1, 3, 1], np.float32))
     assert list(found.cases) == ["model"]
     np.testing.assert_array_equal(found["output1"], [[3, 1]])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import multiprocessing
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,9 @@ import pytest
 
 import qcore
 from qcore.calibration import calibrate
-from qcore.calibration.calibrating import SHARD
+from qcore.calibration.sharding import SHARD
 from qcore.model import Model
+from tests.calibration.executors import EXECUTORS
 from tests.calibration.models import counter, loop, one_input, recurrent, residual, tensor, two_inputs, two_signatures
 
 RNG = np.random.default_rng(9)
@@ -127,23 +126,6 @@ def test_parts_calibrated_apart_merge_into_the_whole() -> None:
     parts = [calibrate(residual(), data[first : first + 7], first_sample=first) for first in range(0, 30, 7)]
     merged = parts[3].merge(parts[0]).merge(parts[4].merge(parts[2])).merge(parts[1])
     assert merged.to_bytes() == whole.to_bytes()
-
-
-@contextmanager
-def dask(processes: bool) -> Iterator[concurrent.futures.Executor]:
-    """A cluster on this machine: one worker, in a process of its own or in this one."""
-    distributed = pytest.importorskip("distributed", reason="needs the extra 'distributed'")
-    settings = {"n_workers": 1, "threads_per_worker": 2, "processes": processes, "dashboard_address": None}
-    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client, client.get_executor() as executor:
-        yield executor
-
-
-EXECUTORS: dict[str, Callable[[], AbstractContextManager[concurrent.futures.Executor]]] = {
-    "threads": lambda: concurrent.futures.ThreadPoolExecutor(3),
-    "processes": lambda: concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")),
-    "dask": lambda: dask(processes=False),
-    "dask with processes": lambda: dask(processes=True),
-}
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)

@@ -240,7 +240,7 @@ class Unreadable(list[np.ndarray]):
         (lambda: iter(()), "there is none"),
         (3, "got int, expected an iterable"),
         (None, "got NoneType"),
-        ({"x": A}, "got dict, expected an iterable of samples; a single sample goes into a list"),
+        ({"x": A}, "got dict, expected an iterable of samples; a single one goes into a list"),
         (np.float32(1), "expected an iterable"),
         (np.array(1.0), "got ndarray"),
         ("missing folder", "cannot read the folder 'missing folder'"),
