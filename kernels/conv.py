@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from qcore.kernels.common import Window, require_rank, window
 from qcore.kernels.delegated_weights import takes_weights
+from qcore.kernels.float_blocking import THREADS
 from qcore.kernels.float_products import Product, contraction, matrix_product, sums_in_turn
 from qcore.kernels.hybrid import DynamicRange, channels_first, dynamic_range, real_values
 from qcore.kernels.opdef import FLOAT_ORDER, Array, Node, OpDef, Operand, Shape, Step
@@ -195,8 +196,8 @@ def prepare(node: Node) -> Step:
     return Step(convolve_real, RealParams(shapes, real_output(node)), (shapes.output,), scratch)
 
 
-def prepare_ordered(node: Node, shapes: Geometry) -> Step:
-    """A convolution of floats by the builtin kernels."""
+def prepare_ordered(node: Node, shapes: Geometry, threads: int = THREADS) -> Step:
+    """A convolution of floats by the builtin kernels, with so many threads."""
     input, filter = node.input(0), node.input(1)
     _, height, width, depth = filter.shape
     rows, channels = math.prod(shapes.output[:3]), shapes.output[3] // shapes.groups
@@ -208,7 +209,7 @@ def prepare_ordered(node: Node, shapes: Geometry) -> Step:
     else:
         pixels = height == width == 1 and all(w.stride == 1 for w in along)
         one_window = (height, width) == input.shape[1:3] and all(w.output == 1 and w.pad_before == 0 for w in along)
-        product = contraction(rows, channels, height * width * depth, gathered=not (pixels or one_window))
+        product = contraction(rows, channels, height * width * depth, gathered=not (pixels or one_window), threads=threads)
     params = OrderedParams(shapes, (height, width), product, real_output(node))
     return Step(convolve_in_order, params, (shapes.output,), scratch_bytes(shapes, input, filter, params.tile_positions))
 

@@ -76,7 +76,7 @@ def caches() -> Caches:
     return Caches(*sizes.values())
 
 
-def cut_with_threads(rows: int, channels: int, depth: int, gathered: bool) -> Cut:
+def cut_with_threads(rows: int, channels: int, depth: int, gathered: bool, pool: int = THREADS) -> Cut:
     """A product on the thread pool.
 
     Args:
@@ -84,9 +84,10 @@ def cut_with_threads(rows: int, channels: int, depth: int, gathered: bool) -> Cu
         channels: of the output.
         depth: of the sums.
         gathered: rows are windows that are looked up in an image.
+        pool: threads that there are, from 2 to 4.
     """
-    threads = _threads(rows, channels, depth, gathered)
-    by_depth = _threads_by_depth(rows, channels, depth, gathered)
+    threads = _threads(rows, channels, depth, gathered, pool)
+    by_depth = _threads_by_depth(rows, channels, depth, gathered, pool)
     if _share_depth(rows, channels, depth, threads, by_depth):
         size = min(depth, max(12 * VECTOR, _up(_ceil(depth, by_depth), 8)))
         shares = tuple((start, min(start + size, depth)) for start in range(0, depth, size))
@@ -100,14 +101,15 @@ def cut_with_threads(rows: int, channels: int, depth: int, gathered: bool) -> Cu
     return Cut(whole, blocks.depth, min(channels, blocks.channels))
 
 
-def one_thread(depth: int, channels: int, rows: int) -> Blocks:
-    """Blocks of a product in one thread."""
+def one_thread(depth: int, channels: int, rows: int, vector: int = VECTOR) -> Blocks:
+    """Blocks of a product in one thread; vector: floats of one, of which two make a panel."""
     whole = Blocks(depth, channels, rows)
     if max(whole) < 48:
         return whole
+    panel = 2 * vector
     level1, level2, level3 = caches()
-    tile = 4 * PANEL * QUAD
-    most = max((level1 - tile) // (4 * (PANEL + QUAD)) // 8 * 8, 1)
+    tile = 4 * panel * QUAD
+    most = max((level1 - tile) // (4 * (panel + QUAD)) // 8 * 8, 1)
     block = depth if depth <= most else _evened(depth, most, 8, spare=1)
     left = level1 - tile - 4 * channels * block
     most_rows = left // (4 * block) if left >= 4 * QUAD * block else 3 * CORE_CACHE // (16 * most)
@@ -123,8 +125,8 @@ def one_thread(depth: int, channels: int, rows: int) -> Blocks:
     fitting = min(room // (12 * block), most_channels)
     if fitting == 0:
         return Blocks(block, channels, rows)
-    fitting = fitting // PANEL * PANEL if fitting > PANEL else fitting
-    return Blocks(block, _evened(channels, fitting, PANEL), rows)
+    fitting = fitting // panel * panel if fitting > panel else fitting
+    return Blocks(block, _evened(channels, fitting, panel), rows)
 
 
 def _threaded(depth: int, channels: int, rows: int, threads: int) -> Blocks:
@@ -159,22 +161,22 @@ def _share_rows(rows: int, channels: int, threads: int) -> bool:
     return not (rows_each < 16 * QUAD and channels > 32 * rows)
 
 
-def _threads(rows: int, channels: int, depth: int, gathered: bool) -> int:
+def _threads(rows: int, channels: int, depth: int, gathered: bool, pool: int) -> int:
     """How many threads the work is worth when they share rows or channels."""
     by_rows = _share_rows(rows, channels, 2)
     blocks = _threaded(depth, channels, rows, 2)
     loads = 4 * (blocks.depth / (channels if by_rows else rows))
     cycles = blocks.depth * _pace(blocks.channels, blocks.rows, blocks.depth) / VECTOR
     cycles += (GATHER_CYCLES if gathered else 0.0) * (blocks.depth / channels)
-    return min(THREADS, max(1, int((_cost(float(rows) * channels, loads, 4, cycles) - 100000) / 100000 + 0.9)))
+    return min(pool, max(1, int((_cost(float(rows) * channels, loads, 4, cycles) - 100000) / 100000 + 0.9)))
 
 
-def _threads_by_depth(rows: int, channels: int, depth: int, gathered: bool) -> int:
+def _threads_by_depth(rows: int, channels: int, depth: int, gathered: bool, pool: int) -> int:
     """How many threads the work is worth when they share the depth."""
     cycles = _pace(rows, channels, depth) * channels * rows / VECTOR + (GATHER_CYCLES if gathered else 0.0) * rows
     alone = _cost(depth, 4 * rows, 4, cycles)
     gathering = _cost(channels * rows, 2, 1, 1 / VECTOR)
-    costs = {threads: alone / threads + (100000 + threads * (gathering + 3000)) for threads in range(2, THREADS + 1, 2)}
+    costs = {threads: alone / threads + (100000 + threads * (gathering + 3000)) for threads in range(2, pool + 1, 2)}
     return min({1: alone, **costs}.items(), key=lambda item: item[1])[0]
 
 

@@ -18,6 +18,10 @@ and the last three channels or less
 * in eights: k apart by its remainder of 8, as far as whole eights go; then ``((s0 + s2) + (s4 + s6))``, the same of the odd ones; to
   these two, even and odd k of the rest by turns; then these two; then k that is left over.
 
+That is so in vectors of 8. Kernels compiled for vectors of 4 have panels of 8, and take the last three channels
+
+* in fours: k apart by its remainder of 4, as far as whole fours go; then ``((s0 + s1) + (s2 + s3))``, and to it the rest of k in turn.
+
 The last rows, where rows do not make whole quads, are always added up in turn.
 
 Outside convolutions, the products of one row or for one channel are taken output by output, as dot products (``dot``); so are very small
@@ -37,7 +41,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels.float_blocking import PANEL, QUAD, VECTOR, Cut, cut_with_threads, one_thread
+from qcore.kernels.float_blocking import QUAD, THREADS, VECTOR, Cut, cut_with_threads, one_thread
 
 Reals = NDArray[np.float32]
 
@@ -54,12 +58,14 @@ class Order:
     rows, channels: of the whole product.
     cut: of depth and channels.
     in_turn: all of them are, whatever the place of their output.
+    vector: floats of a vector, 8 or 4.
     """
 
     rows: int
     channels: int
     cut: Cut
     in_turn: bool = False
+    vector: int = VECTOR
 
     @property
     def quads(self) -> int:
@@ -76,7 +82,7 @@ class Order:
         """How the sums of the rows that make quads are taken: runs of channels."""
         for first in range(0, self.channels, self.cut.channels):
             end = min(first + self.cut.channels, self.channels)
-            panels, quads = (first + (end - first) // step * step for step in (PANEL, QUAD))
+            panels, quads = (first + (end - first) // step * step for step in (2 * self.vector, QUAD))
             ways: tuple[tuple[int, int, Way], ...] = ((first, panels, "in turn"), (panels, quads, "in pairs"), (quads, end, "in eights"))
             yield from ((slice(start, stop), way) for start, stop, way in ways if start < stop)
 
@@ -87,7 +93,7 @@ class Order:
             return sum(sums[1:], sums[0])
         total = (sums[0] + sums[1]) + (sums[2] + sums[3])
         # Outputs after the last whole vector of all outputs, in the order of memory, are taken one by one.
-        last = max(0, self.rows * self.channels // VECTOR * VECTOR - first * self.channels)
+        last = max(0, self.rows * self.channels // self.vector * self.vector - first * self.channels)
         one, *others = (share.reshape(-1)[last:] for share in sums)
         total.reshape(-1)[last:] = one + ((others[0] + others[1]) + others[2])
         return total
@@ -97,7 +103,8 @@ class Order:
         quads = max(0, self.quads - first)
         for k in self.blocks(share):
             for channels, way in self.ways():
-                total[:quads, channels] += SUMS[way](x[:quads, k], filter[k, channels])
+                sums = in_fours if way == "in eights" and self.vector == QUAD else SUMS[way]
+                total[:quads, channels] += sums(x[:quads, k], filter[k, channels])
             total[quads:] += in_turn(x[quads:, k], filter[k])
         return total
 
@@ -107,10 +114,12 @@ class Dots:
     """A product whose outputs are dot products.
 
     rows, channels: of the whole product.
+    vector: floats of a vector, 8 or 4.
     """
 
     rows: int
     channels: int
+    vector: int = VECTOR
 
     @property
     def is_one(self) -> bool:
@@ -120,14 +129,14 @@ class Dots:
     @property
     def ends_in_half(self) -> bool:
         """The last output of an odd number of them is summed with half a vector; of small products none is."""
-        return 1 in (self.rows, self.channels) and self.rows * self.channels % 2 == 1
+        return self.vector == VECTOR and 1 in (self.rows, self.channels) and self.rows * self.channels % 2 == 1
 
     def __call__(self, x: Reals, filter: Reals, first: int = 0) -> Reals:
         """As that of ``Order``."""
         products = x[:, np.newaxis] * filter
-        if self.is_one:
-            return dot(products, accumulators=4)
-        sums = dot(products)
+        if self.is_one or 1 not in (self.rows, self.channels):
+            return dot(products, accumulators=4, vector=self.vector)
+        sums = dot(products, vector=self.vector)
         if self.ends_in_half and first + len(x) == self.rows:
             sums[-1:, -1:] = dot(products[-1:, -1:], half=True)
         return sums
@@ -136,17 +145,17 @@ class Dots:
 Product = Order | Dots
 
 
-def contraction(rows: int, channels: int, depth: int, gathered: bool) -> Product:
-    """A product on the thread pool, as convolutions are; gathered: rows are windows that are looked up in an image."""
-    return Order(rows, channels, cut_with_threads(rows, channels, depth, gathered))
+def contraction(rows: int, channels: int, depth: int, gathered: bool, threads: int = THREADS) -> Product:
+    """A product on a pool of 2 to 4 threads, as convolutions are; gathered: rows are windows that are looked up in an image."""
+    return Order(rows, channels, cut_with_threads(rows, channels, depth, gathered, threads))
 
 
-def matrix_product(rows: int, channels: int, depth: int) -> Product:
-    """A product in one thread, as dense layers are."""
+def matrix_product(rows: int, channels: int, depth: int, vector: int = VECTOR) -> Product:
+    """A product in one thread, as dense layers are; vector: floats of one, 8 or 4."""
     if 1 in (rows, channels) or rows + channels + depth < SMALL:
-        return Dots(rows, channels)
-    blocks = one_thread(depth, channels, rows)
-    return Order(rows, channels, Cut(((0, depth),), blocks.depth, min(channels, blocks.channels)))
+        return Dots(rows, channels, vector)
+    blocks = one_thread(depth, channels, rows, vector)
+    return Order(rows, channels, Cut(((0, depth),), blocks.depth, min(channels, blocks.channels)), vector=vector)
 
 
 def sums_in_turn(rows: int, channels: int, depth: int) -> Product:
@@ -188,27 +197,37 @@ def in_eights(x: Reals, filter: Reals) -> Reals:
     return total
 
 
+def in_fours(x: Reals, filter: Reals) -> Reals:
+    """Terms apart by the remainder of k by 4."""
+    fours = len(filter) // QUAD * QUAD
+    s = [in_turn(x[:, i:fours:QUAD], filter[i:fours:QUAD]) for i in range(QUAD)]
+    total = (s[0] + s[1]) + (s[2] + s[3])
+    for k in range(fours, len(filter)):
+        total += x[:, k, np.newaxis] * filter[k]
+    return total
+
+
 SUMS: Mapping[Way, Callable[[Reals, Reals], Reals]] = MappingProxyType({"in turn": in_turn, "in pairs": in_pairs, "in eights": in_eights})
 """Sums of float32[rows, depth] times float32[depth, channels]."""
 
 
-def dot(products: Reals, accumulators: int = 1, half: bool = False) -> Reals:
+def dot(products: Reals, accumulators: int = 1, half: bool = False, vector: int = VECTOR) -> Reals:
     """Sums of float32[..., depth] along the depth, as dot products are taken.
 
-    Vectors of 8 are added to so many accumulators by turns, these from the last to the first, then the 8 lanes as a tree, and then what
-    is left over in turn.
+    Vectors are added to so many accumulators by turns, these from the last to the first, then the lanes as a tree, and then what is left
+    over in turn.
 
-    half: of what is left over, 4 are a vector too, whose lanes are added up first.
+    half: of what is left over, 4 are a vector too, whose lanes are added up first. vector: floats of one, 8 or 4.
     """
     depth = products.shape[-1]
-    whole = depth // VECTOR * VECTOR
-    vectors = products[..., :whole].reshape(*products.shape[:-1], whole // VECTOR, VECTOR)
-    lanes = np.zeros((accumulators, *products.shape[:-1], VECTOR), np.float32)
+    whole = depth // vector * vector
+    vectors = products[..., :whole].reshape(*products.shape[:-1], whole // vector, vector)
+    lanes = np.zeros((accumulators, *products.shape[:-1], vector), np.float32)
     for i in range(vectors.shape[-2]):
         lanes[i % accumulators] += vectors[..., i, :]
     for i in reversed(range(1, accumulators)):
         lanes[i - 1] += lanes[i]
-    total = _tree(lanes[0, ..., :4] + lanes[0, ..., 4:])
+    total = _tree(lanes[0])
     if half and depth - whole >= 4:
         total += _tree(products[..., whole : whole + 4])
         whole += 4
@@ -217,27 +236,29 @@ def dot(products: Reals, accumulators: int = 1, half: bool = False) -> Reals:
     return total
 
 
-def sums_along_memory(rows: Reals) -> Reals:
-    """Sums of float32[rows, depth] along the depth, where vectors of 8 begin at places that are aligned to them in memory.
+def sums_along_memory(rows: Reals, vector: int = VECTOR) -> Reals:
+    """Sums of float32[rows, depth] along the depth, where vectors begin at places that are aligned to them in memory.
 
-    Vectors are added to two accumulators by turns, then these, then an odd vector, then the 8 lanes as a tree; last in turn what lies
+    Vectors are added to two accumulators by turns, then these, then an odd vector, then the lanes as a tree; last in turn what lies
     before the first vector and after the last one.
+
+    vector: floats of one, 8 or 4.
     """
     count, depth = rows.shape
     sums = np.empty(count, np.float32)
-    starts = np.minimum(-np.arange(count) * depth % VECTOR, depth)
+    starts = np.minimum(-np.arange(count) * depth % vector, depth)
     for start in np.unique(starts):
         some = rows[starts == start]
-        end = start + (depth - start) // VECTOR * VECTOR
-        vectors = some[:, start:end].reshape(len(some), (end - start) // VECTOR, VECTOR)
+        end = start + (depth - start) // vector * vector
+        vectors = some[:, start:end].reshape(len(some), (end - start) // vector, vector)
         paired = vectors.shape[1] // 2 * 2
-        lanes = np.zeros((2, len(some), VECTOR), np.float32)
+        lanes = np.zeros((2, len(some), vector), np.float32)
         for i in range(paired):
             lanes[i % 2] += vectors[:, i]
         total = lanes[0] + lanes[1]
         for i in range(paired, vectors.shape[1]):
             total += vectors[:, i]
-        whole = _tree(total[:, :4] + total[:, 4:])
+        whole = _tree(total)
         for k in (*range(start), *range(end, depth)):
             whole += some[:, k]
         sums[starts == start] = whole
@@ -245,5 +266,7 @@ def sums_along_memory(rows: Reals) -> Reals:
 
 
 def _tree(lanes: Reals) -> Reals:
-    """float32[..., 4] added up."""
+    """float32[..., 8 or 4] added up."""
+    if lanes.shape[-1] == VECTOR:
+        lanes = lanes[..., :QUAD] + lanes[..., QUAD:]
     return np.asarray((lanes[..., 0] + lanes[..., 2]) + (lanes[..., 1] + lanes[..., 3]))

@@ -27,6 +27,7 @@ def results() -> dict[str, tuple[Shown, str]]:
         "calibrators": (qcore.calibrators(FLOAT, INT8, statistics), "over the best"),
         "compare": (qcore.compare(FLOAT, INT8, samples), "worst isolated SQNR first"),
         "diff": (qcore.diff(FLOAT, INT8), "the models differ"),
+        "identify": (qcore.identify(INT8, [codes], [qcore.trace(INT8, codes).tensors[-1].elements]), "tensors"),
         "explain": (qcore.explain(INT8, codes, op=0, element=(0, 0, 0, 0)), "exact numbers"),
         "lint": (qcore.lint(INT8, "tflm"), "tflm: 2 notes"),
         "ranges": (qcore.ranges(INT8), "proven not to overflow"),

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
+from typing import get_args
 
-from qcore.analysis.identifying.identification import ARITHMETICS, Identification, Mismatch, Verdict
+from qcore.analysis.identifying.floats import Package
 from qcore.analysis.identifying.identify import identify
 from qcore.cli.inputs import fitted, read_arrays, read_inputs
-from qcore.cli.terminal import console, print_json
+from qcore.cli.terminal import console
 from qcore.errors import InputError
 from qcore.kernels.opdef import Array
-from qcore.model import Model, Subgraph
+from qcore.model import Model
 from qcore.runtime.interpreter import Interpreter
 from qcore.schema import load
-from qcore.shown import short_name, table
-
-OPERATORS = 4
-"""Operators of a piece that a row names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--output", required=True, metavar="FILE", help="what came out: an .npz by name, or the .npy of the only output")
     add("--tensors", metavar="PATH", help="intermediate tensors: an .npz by name, or a folder that qcore trace wrote")
+    add("--package", choices=get_args(Package), help="whose Python package gave the output, where that is known")
     add("--image-range", nargs=2, type=float, default=(0.0, 1.0), metavar=("LOW", "HIGH"), help="of images in float inputs (default 0 1)")
     add("--all", action="store_true", help="show the tensors that tell nothing apart, too")
     add("--json", action="store_true", help="print one JSON object instead of tables")
@@ -42,11 +39,11 @@ def execute(args: argparse.Namespace) -> None:
     inputs = read_inputs(Interpreter(model_content=model), args.input, tuple(args.image_range), seed=0)
     elements = [inputs[i] for i in model.subgraphs[0].inputs]
     tensors = None if args.tensors is None else read_tensors(Path(args.tensors))
-    found = identify(model, elements, read_outputs(model, Path(args.output)), tensors)
+    found = identify(model, elements, read_outputs(model, Path(args.output)), tensors, args.package)
     if args.json:
-        print_json(found.to_dict())
+        print(found.to_json())
     else:
-        show(found, model.subgraphs[0], args.all)
+        console().print(found.table(args.all))
 
 
 def read_outputs(model: Model, path: Path) -> dict[str, Array] | list[Array]:
@@ -72,58 +69,3 @@ def read_tensors(path: Path) -> dict[str, Array]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--tensors {path}: its index.json cannot be read: {error}") from error
     return {name: read_arrays("--tensors", file, archive=False) for name, file in files.items()}
-
-
-def show(found: Identification, graph: Subgraph, everything: bool) -> None:
-    """Print the conclusion, the tensors that it rests on, and what fits each kind of operator."""
-    out = console()
-    out.print(found.conclusion, markup=False)
-    if (first := found.first_misfit) is not None:
-        name = short_name(first.tensor)
-        out.print(f"first operator where none fits: {operators(first, graph)} (op {first_and_last(first)}), tensor '{name}'", markup=False)
-    chosen = [verdict for verdict in found.verdicts if everything or verdict.tells or not verdict.fits]
-    columns = ("op", "operator", "tensor", "elements", *ARITHMETICS)
-    rows = [
-        (first_and_last(v), operators(v, graph), short_name(v.tensor), count(v), *(outcome(v.mismatches.get(a), v) for a in ARITHMETICS))
-        for v in chosen
-    ]
-    out.print()
-    out.print(table(f"{len(chosen)} of {len(found.verdicts)} tensors", columns, rows, numeric=("op", "elements")))
-    kinds = {kind: fits for kind, fits in found.by_kind.items() if everything or set(fits) != set(ARITHMETICS)}
-    if kinds:
-        out.print()
-        out.print(
-            table("what fits wherever it stands alone", ("operator", "fits"), [(k, ", ".join(f) or "none") for k, f in kinds.items()])
-        )
-    for note in found.notes:
-        out.print(note, markup=False)
-
-
-def first_and_last(verdict: Verdict) -> str:
-    """The positions of a piece."""
-    first, last = verdict.operators[0], verdict.operators[-1]
-    return str(first) if first == last else f"{first}..{last}"
-
-
-def operators(verdict: Verdict, graph: Subgraph) -> str:
-    """The operators of a piece."""
-    names = [graph.operators[position].name for position in verdict.operators]
-    return ", ".join(names[:OPERATORS]) + (f" and {len(names) - OPERATORS} more" if len(names) > OPERATORS else "")
-
-
-def count(verdict: Verdict) -> object:
-    """How many elements a tensor has, where that is known."""
-    return next((mismatch.elements for mismatch in verdict.mismatches.values()), "")
-
-
-def outcome(mismatch: Mismatch | None, verdict: Verdict) -> str:
-    """How an arithmetic fared."""
-    if mismatch is None:
-        return verdict.note
-    if mismatch.equal:
-        return "equal"
-    if not math.isfinite(mismatch.largest):
-        return f"{mismatch.differing} differ, in shape or by NaN"
-    steps = f"{mismatch.largest:.0f} step" + ("" if mismatch.largest == 1 else "s")
-    size = f"{mismatch.largest:.1e} of the greatest" if verdict.dtype.startswith(("float", "bfloat")) else steps
-    return f"{mismatch.differing} differ, by {size}" + (", fits" if mismatch.fits else "")

@@ -14,9 +14,11 @@ from qcore.kernels.float_products import (
     contraction,
     dot,
     in_eights,
+    in_fours,
     in_pairs,
     in_turn,
     matrix_product,
+    sums_along_memory,
     sums_in_turn,
 )
 
@@ -50,6 +52,14 @@ def test_in_eights_terms_of_other_remainders_are_apart() -> None:
             assert survives("in eights", 16, i, j + 8) == (same_lane or odd or upper), (i, j)
 
 
+def test_in_fours_terms_of_other_remainders_are_apart() -> None:
+    for i in range(1, 4):
+        for j in range(1, 4):
+            x = np.zeros((1, 9), np.float32)
+            x[0, [0, i, j + 4]] = BIG, 2, 2
+            assert (in_fours(x, np.ones((9, 1), np.float32))[0, 0] > BIG) == (i == j or {i, j} == {2, 3}), (i, j)
+
+
 def test_in_eights_of_fewer_goes_by_twos() -> None:
     assert survives("in eights", 6, 1, 3)
     assert not survives("in eights", 7, 1, 6)
@@ -69,6 +79,24 @@ def test_dot_of_four_accumulators_adds_the_last_ones_first() -> None:
     assert dot(products)[0] == BIG
 
 
+def test_dot_in_vectors_of_four() -> None:
+    products = np.array([[BIG, 0, 0, 2, 0, 0, 0, 2, 0]], np.float32)
+    assert dot(products, vector=4)[0] == BIG + 4  # both in lane 3
+    products = np.array([[BIG, 2, 0, 0, 2, 0, 0, 0, 0]], np.float32)
+    assert dot(products, vector=4)[0] == BIG  # lanes 0 and 1
+
+
+def test_sums_along_memory_begin_where_vectors_do() -> None:
+    """The second row begins at place 6: with 2 numbers before a vector of 8 or of 4."""
+    rows = np.zeros((2, 14), np.float32)
+    rows[1, [0, 2, 3]] = BIG, 2, 2
+    for vector in (8, 4):
+        assert sums_along_memory(rows, vector).tolist() == [0, BIG + 4]
+    rows[1, [2, 3]], rows[1, [12, 13]] = 0, 2
+    assert sums_along_memory(rows, 8).tolist() == [0, BIG]  # left over at the end
+    assert sums_along_memory(rows, 4).tolist() == [0, BIG + 4]
+
+
 def test_dot_with_half_a_vector() -> None:
     products = np.array([[BIG, 0, 0, 0, 0, 0, 0, 0, 2, 2, 0, 0]], np.float32)
     assert dot(products)[0] == BIG
@@ -84,7 +112,7 @@ def test_ways_cover_each_channel_once_and_agree_with_a_product_in_float64(rows: 
     assert isinstance(order, Order)
     covered = [i for run, _ in order.ways() for i in range(channels)[run]]
     assert covered == list(range(channels))
-    for product in (order, matrix_product(rows, channels, 30), sums_in_turn(rows, channels, 30)):
+    for product in (order, matrix_product(rows, channels, 30), matrix_product(rows, channels, 30, 4), sums_in_turn(rows, channels, 30)):
         np.testing.assert_allclose(product(x, filter), x.astype(np.float64) @ filter.T, rtol=1e-4, atol=1e-5)
 
 
@@ -109,7 +137,7 @@ def test_parts_of_dot_products() -> None:
     np.testing.assert_array_equal(np.concatenate([dots(x[:2], filter), dots(x[2:], filter, 2)]), dots(x, filter))
 
 
-@pytest.mark.parametrize("function", [in_turn, in_pairs, in_eights])
+@pytest.mark.parametrize("function", [in_turn, in_pairs, in_eights, in_fours])
 @pytest.mark.parametrize("shape", [(0, 5, 3), (4, 0, 3), (4, 5, 0)])
 def test_empty_products(function: object, shape: tuple[int, int, int]) -> None:
     rows, depth, channels = shape

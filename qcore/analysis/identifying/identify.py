@@ -4,8 +4,8 @@ A network is cut at the tensors that a dump holds. Each piece, which is one oper
 where only its outputs were, is run on the dumped values in each arithmetic; those that give what was dumped may have made it. So a
 deviation shows where it arises, and nowhere after that.
 
-Integers fit where they are equal. Floats fit within the rounding of sums; so that they tell arithmetics apart all the same, products are
-summed in the order of each arithmetic's own kernels (``identify_floats``), and those that are equal to the bit go before those that fit.
+Integers fit where they are equal. Floats fit within rounding; so that they tell arithmetics apart all the same, operators are
+computed to the last bit as each arithmetic's own kernels do (``floats``), and those that are equal to the bit go before those that fit.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from qcore.analysis.given import elements_of, named_tensors, terminal_names
-from qcore.analysis.identifying.floats import in_order, left_to_builtin
+from qcore.analysis.identifying.floats import BUILDS, Build, Package
 from qcore.analysis.identifying.identification import ARITHMETICS, Identification, Mismatch, Verdict
+from qcore.analysis.identifying.replay import Replay, ReplayingSession, Values
 from qcore.errors import InputError, QCoreError
-from qcore.kernels.opdef import Arithmetic, Array
+from qcore.kernels.opdef import Arithmetic
 from qcore.model import OPTIONAL, Model, Operator, Subgraph
-from qcore.runtime.plan import PlannedOperator, Settings, run_step
-from qcore.runtime.session import Session
+from qcore.runtime.plan import PlannedOperator
 from qcore.schema import load
 
 MIXTURES = 60
@@ -32,15 +33,13 @@ MIXTURES = 60
 ROUNDING = 1e-6
 """What each operator may add to the difference of floats, as part of the greatest magnitude, beside its own tolerance."""
 
-Values = dict[int, Array]
-"""Elements by tensor number."""
-
 
 def identify(
     model: Model | str | os.PathLike[str] | bytes,
     inputs: Any,
     outputs: Any,
     tensors: Mapping[str, Any] | None = None,
+    package: Package | None = None,
 ) -> Identification:
     """Say which arithmetic turned a model's inputs into somebody's outputs, and where none can have.
 
@@ -50,11 +49,16 @@ def identify(
         outputs: likewise; those that are left out by name are not checked.
         tensors: values of any other tensors by name: with all of them, every operator is judged by itself. Inputs, constants and
             variables among them are ignored.
+        package: the Python package that gave the outputs, tensorflow or ai-edge-litert, where that is known: the last bits of some
+            floats depend on how it was compiled.
 
     Raises:
-        InputError: a tensor that is none of the model's, or has another shape or type there.
+        InputError: a tensor that is none of the model's, or has another shape or type there; no such package.
         QCoreError: the model cannot run on these inputs.
     """
+    if package not in (None, *get_args(Package)):
+        raise InputError(f"identify: package is {package!r}, expected one of {', '.join(get_args(Package))}")
+    known = [build for build in BUILDS if package in (None, build.package)]
     loaded = model if isinstance(model, Model) else load(model)
     graph = loaded.subgraphs[0]
     given = elements_of("input", graph, graph.inputs, terminal_names(loaded, 0, "inputs"), inputs)
@@ -65,42 +69,41 @@ def identify(
     others, repeated = named_tensors(graph, tensors or {})
     dump = {i: array for i, array in others.items() if i in computed and not graph.tensors[i].is_variable}
     dump |= elements_of("output", graph, graph.outputs, terminal_names(loaded, 0, "outputs"), outputs)
-    replays: dict[Arithmetic, Replay] = {arithmetic: Replay(loaded, arithmetic, given) for arithmetic in ARITHMETICS}
-    walks = {a: walk(replays, dict.fromkeys(map(partial(kind, graph), graph.operators), a), given, dump) for a in ARITHMETICS}
+    replays: dict[Arithmetic, Replay] = {a: Replay(ReplayingSession(loaded, a), 0, given) for a in ARITHMETICS}
+    best = {a: best_walk(replays, a, known, given, dump) for a in ARITHMETICS}
+    walks = {a: findings for a, (findings, _) in best.items()}
+    builds = {a: build.name for a, (_, build) in best.items() if build is not known[0]}
     running = [k for k, operator in enumerate(graph.operators) if id(operator) in replays["reference"].planned]
-    found = Identification(tuple(verdicts(graph, running, dump, walks)), notes=tuple(f"not checked: {name}" for name in repeated))
+    notes = tuple(f"not checked: {name}" for name in repeated)
+    found = Identification(tuple(verdicts(graph, running, dump, walks)), builds=builds, notes=notes)
     if found.fits or not replays["reference"].pure:
         return found
-    return Identification(found.verdicts, fitting_mixture(replays, found, given, dump), found.notes)
+    return replace(found, mixture=fitting_mixture(replays, found, given, dump))
 
 
-class Replay:
-    """A model's operators, run one by one in an arithmetic on values that are given."""
+def best_walk(
+    replays: Mapping[Arithmetic, Replay], arithmetic: Arithmetic, builds: Sequence[Build], inputs: Values, dump: Values
+) -> tuple[dict[int, Mismatch | str], Build]:
+    """The walk in an arithmetic whose floats are nearest to the dump's, and the build that gives them: the first where some are alike."""
+    graph, session = replays["reference"].executor.graph, replays[arithmetic].session
+    by_kind = dict.fromkeys(map(partial(kind, graph), graph.operators), arithmetic)
+    session.built(builds[0])
+    best = walk(replays, by_kind, inputs, dump), builds[0]
+    for build in builds[1:]:
+        if not any(isinstance(m, Mismatch) and m.differing and m.tolerance for m in best[0].values()):
+            break
+        if not session.built_operators or (build.threads > 1 and "CONV_2D" not in session.built_operators):
+            continue
+        session.built(build)
+        best = min(best, (walk(replays, by_kind, inputs, dump), build), key=lambda pair: missed(pair[0]))
+    session.built(best[1])
+    return best
 
-    def __init__(self, model: Model, arithmetic: Arithmetic, inputs: Mapping[int, Array]):
-        self.executor = Session(model, Settings(arithmetic, preserve_all_tensors=True)).executor()
-        for index, array in inputs.items():
-            self.executor.resize(index, array.shape)
-        self.executor.allocate()
-        self.plan = self.executor.allocated()
-        self.planned = {id(planned.operator): planned for planned in self.plan.operators}
-        self.pure = all(planned.definition.pure for planned in self.plan.operators)
 
-    def start(self) -> Values:
-        """What holds a value before anything runs, but the inputs."""
-        return {**self.plan.constants, **{i: self.executor.fresh_variable(self.executor.graph.tensors[i]) for i in self.executor.variables}}
-
-    def run(self, planned: PlannedOperator, values: Mapping[int, Array]) -> Values:
-        """What an operator gives: its outputs and the variables that it updates.
-
-        Raises:
-            QCoreError: it cannot run on these values.
-        """
-        operator = planned.operator
-        step = planned.step or self.executor.planner.prepare_late(planned, values, self.plan.constants)
-        step = in_order(step, self.executor.settings.arithmetic)
-        results = run_step(planned, step, [None if i == OPTIONAL else values[i] for i in operator.inputs])
-        return dict(zip((*operator.outputs, *(operator.inputs[k] for k in step.updates)), results, strict=True))
+def missed(findings: Mapping[int, Mismatch | str]) -> tuple[int, int]:
+    """Tensors, and elements, that are not to the bit."""
+    mismatches = [m for m in findings.values() if isinstance(m, Mismatch)]
+    return sum(not m.equal for m in mismatches), sum(m.differing for m in mismatches)
 
 
 def walk(
@@ -113,28 +116,30 @@ def walk(
     graph = replays["reference"].executor.graph
     values = replays["reference"].start() | inputs
     tolerances: dict[int, float] = {}
+    unsure = set[int]()
     findings: dict[int, Mismatch | str] = {}
     for operator in graph.operators:
         replay = replays[by_kind[kind(graph, operator)]]
-        if replay is replays["xnnpack"] and left_to_builtin(graph, operator, replay.plan.constants):
-            replay = replays["builtin"]
         planned = replay.planned.get(id(operator))
         if planned is None:  # it was computed with the plan
             continue
         read = [i for i in operator.inputs if i != OPTIONAL]
         tolerance = max((tolerances.get(i, 0.0) for i in read), default=0.0) + own_tolerance(graph, planned)
+        sure = unsure.isdisjoint(read)
         results, note = Values(), "not computed: a value before it is missing"
         if all(i in values for i in read):
             try:
-                results = replay.run(planned, values)
+                results, known = replay.run(planned, values)
+                sure = sure and known
             except QCoreError as error:
                 note = f"not computed: {error}"
         for o in operator.outputs:
             if o in dump:
-                findings[o] = Mismatch.between(results[o], dump[o], tolerance) if o in results else note
+                findings[o] = Mismatch.between(results[o], dump[o], tolerance, sure) if o in results else note
                 results[o] = dump[o]
             else:
                 tolerances[o] = tolerance
+                unsure |= set() if sure else {o}
         values |= results
     return findings
 
@@ -166,8 +171,9 @@ def verdicts(
         found = {a: findings[o] for a, findings in walks.items()}
         mismatches = {a: m for a, m in found.items() if isinstance(m, Mismatch)}
         note = next((m for m in found.values() if isinstance(m, str)), "")
-        names = tuple(dict.fromkeys(kind(graph, graph.operators[position]) for position in part))
-        yield Verdict(graph.tensors[o].name, graph.tensors[o].dtype, part, names, {} if note else mismatches, note)
+        operators = [graph.operators[position] for position in part]
+        names, kinds = tuple(operator.name for operator in operators), tuple(dict.fromkeys(kind(graph, each) for each in operators))
+        yield Verdict(graph.tensors[o].name, graph.tensors[o].dtype, part, names, kinds, {} if note else mismatches, note)
 
 
 def part_of(graph: Subgraph, producer: Mapping[int, int], tensor: int, dump: Values) -> tuple[int, ...]:
@@ -225,7 +231,7 @@ def disagreeing(replays: Mapping[Arithmetic, Replay], inputs: Values, dump: Valu
         if any(i not in values for i in operator.inputs if i != OPTIONAL):
             continue
         try:
-            results = {a: replay.run(replay.planned[id(operator)], values) for a, replay in replays.items()}
+            results = {a: replay.run(replay.planned[id(operator)], values)[0] for a, replay in replays.items()}
         except QCoreError:
             continue
         first = results["reference"]
