@@ -53,6 +53,9 @@ def prepare(node: Node) -> Step:
     if table.dtype in INTEGERS and output.dtype in REALS:
         return Step(dequantized_rows, Params(node.where, table_scale(node, table), output.storage), (shape,))
     require_same_type(node, table, output)
+    q = table.quantization
+    one_scale = table.blocks is None and (q is None or q.scale.size <= 1)
+    node.require(one_scale, f"table '{table.name}' has {table.scales}, expected one where rows of {table.dtype} are copied")
     return Step(rows, node.where, (shape,))
 
 

@@ -116,10 +116,16 @@ class Operand:
         zero_point = self._per_tensor().zero_point
         return int(zero_point[0]) if zero_point.size else 0
 
+    @property
+    def scales(self) -> str:
+        """What messages say that it has."""
+        if self.blocks is not None:
+            return "a scale for each block"
+        return f"{0 if self.quantization is None else self.quantization.scale.size} scales"
+
     def _per_tensor(self) -> Quantization:
         if self.quantization is None or self.quantization.scale.size != 1:
-            count = 0 if self.quantization is None else self.quantization.scale.size
-            raise ModelError(f"tensor '{self.name}' ({self.dtype}): has {count} scales, expected one for the whole tensor")
+            raise ModelError(f"tensor '{self.name}' ({self.dtype}): has {self.scales}, expected one for the whole tensor")
         return self.quantization
 
 

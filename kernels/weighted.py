@@ -113,7 +113,7 @@ def filter_scale(node: Node, filter: Operand, channels: int) -> NDArray[np.float
     scale = np.zeros(0, np.float32) if filter.quantization is None else filter.quantization.scale
     node.require(
         scale.size == 1 or (scale.size == channels > 0),
-        f"filter '{filter.name}' ({filter.dtype}) has {scale.size} scales, expected one, or one for each of {channels} output channels",
+        f"filter '{filter.name}' ({filter.dtype}) has {filter.scales}, expected one, or one for each of {channels} output channels",
     )
     return scale
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from qcore.cli import weight_page
 from qcore.cli.operators import markdown
 from qcore.kernels.opdef import OpDef
 from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS, ROWS, look_up
@@ -51,3 +52,8 @@ def test_builtin_names_and_custom_codes_are_kept_apart() -> None:
 
 def test_the_operator_page_is_the_table() -> None:
     assert (ROOT / "docs" / "operators.md").read_text() == markdown(), "run: python -m qcore operators --markdown > docs/operators.md"
+
+
+def test_the_page_of_weights_is_the_table() -> None:
+    expected = weight_page.markdown()
+    assert (ROOT / "docs" / "int4.md").read_text() == expected, "run: python -m qcore operators --weights --markdown > docs/int4.md"

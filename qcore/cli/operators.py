@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from qcore.cli import weight_page
 from qcore.cli.terminal import console
 from qcore.kernels.opdef import OpDef
 from qcore.kernels.registry import CUSTOM_OPERATORS, OPERATORS
@@ -14,13 +15,16 @@ COLUMNS = ("operator", "types", "exactness", "notes")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--markdown", action="store_true", help="print docs/operators.md")
+    parser.add_argument("--weights", action="store_true", help="list which kernels take int8, int4 and int2 weights instead")
+    parser.add_argument("--markdown", action="store_true", help="print docs/operators.md, or docs/int4.md")
 
 
 def execute(args: argparse.Namespace) -> None:
     """Run the command."""
     if args.markdown:
-        print(markdown(), end="")
+        print(weight_page.markdown() if args.weights else markdown(), end="")
+    elif args.weights:
+        console().print(table("Weights and the kernels that take them", weight_page.COLUMNS, weight_page.rows()))
     else:
         console().print(table(f"{len(rows())} operators", COLUMNS, rows()))
 

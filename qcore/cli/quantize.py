@@ -95,9 +95,14 @@ def add_option_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="smaller weights stay float32 in dynamic_range and weight_only (default 1024, in convention ai-edge 0)",
     )
-    add("--weight-type", choices=("int8", "int4"), help="of weight_only (default int8)")
-    add("--block-size", type=int, metavar="N", help="a scale for each N int4 weights of weight_only, a multiple of 32")
+    add("--weight-type", choices=("int8", "int4"), help="of all modes but float16 (default int8)")
+    add("--block-size", type=int, metavar="N", help="a scale for each N int4 weights of a row, a multiple of 32")
     add("--bias-type", choices=("int32", "int64"), help="of int16x8 (default int64)")
+    add(
+        "--ranges",
+        choices=("graph",),
+        help="graph: fake quantization in the model, as training leaves it, has all ranges of int8 or int16x8",
+    )
     add("--runnable", action=switch, help="keeps float32, or mends, what no TensorFlow Lite kernel runs of int8 and int16x8")
     add(
         "--accuracy",

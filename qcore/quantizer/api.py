@@ -23,7 +23,7 @@ from qcore.quantizer.int8 import quantize_int8, simplify_interface
 from qcore.quantizer.int16x8 import quantize_int16x8
 from qcore.quantizer.io_types import set_io_types
 from qcore.quantizer.mixed_activations import quantize_mixed
-from qcore.quantizer.narrow_weights import narrow_weights
+from qcore.quantizer.narrow_weights import narrow_tables, narrow_weights
 from qcore.quantizer.options import Options, Ranges
 from qcore.quantizer.recovery.recover import Accuracy, Quantized, read_methods, recover, same_operators
 from qcore.quantizer.rules import Rule, Rules
@@ -57,11 +57,12 @@ MODES_OF = MappingProxyType(
         "per_channel": (*CALIBRATED, *_WEIGHTS),
         "per_channel_dense": (*CALIBRATED, *_WEIGHTS),
         "min_elements": _WEIGHTS,
-        "weight_type": ("weight_only", "int8"),
-        "block_size": ("weight_only",),
+        "weight_type": (*CALIBRATED, *_WEIGHTS),
+        "block_size": (*CALIBRATED, *_WEIGHTS),
         "bias_type": ("int16x8",),
         "runnable": CALIBRATED,
         "rules": get_args(Mode),
+        "ranges": CALIBRATED,
         "accuracy": (*CALIBRATED, *_WEIGHTS),
     }
 )
@@ -85,6 +86,7 @@ def quantize_model(
     bias_type: Literal["int32", "int64"] = "int64",
     runnable: bool = False,
     rules: Rules | Iterable[Rule] = (),
+    ranges: Literal["graph"] | None = None,
     accuracy: Accuracy = None,
     samples: Samples | None = None,
     progress: bool = False,
@@ -112,16 +114,19 @@ def quantize_model(
         per_channel: a scale for each output channel of weights, where kernels take that.
         per_channel_dense: so for FULLY_CONNECTED too.
         min_elements: smaller weights stay float32 ("dynamic_range" and "weight_only"); None is 1024, with "ai-edge" 0.
-        weight_type: of the weights of "weight_only"; and of "int8", where "int4" packs those of CONV_2D, DEPTHWISE_CONV_2D and
-            FULLY_CONNECTED into half the bytes, while activations stay int8. ``rules`` can choose for each operator.
-        block_size: for int4 weights of "weight_only": a scale for each run of so many elements, a multiple of 32, of each row that
-            FULLY_CONNECTED and EMBEDDING_LOOKUP read. "ai-edge" takes 32, 64, 128 or 256, refuses rows that blocks do not divide, and
-            leaves the weights of other operators as they are.
+        weight_type: of weights, in all modes but "float16". "int4" packs them into half the bytes, wherever kernels take that beside the
+            activations of the mode; other operators keep int8. docs/int4.md says which. ``rules`` can choose for each operator.
+        block_size: for int4 weights: a scale for each run of so many elements, a multiple of 32, of each row that FULLY_CONNECTED and
+            EMBEDDING_LOOKUP read; in "int8" and "int16x8" EMBEDDING_LOOKUP alone. "ai-edge" takes 32, 64, 128 or 256; in "weight_only" and
+            "dynamic_range" it refuses rows that blocks do not divide, and leaves the weights of other operators as they are.
         bias_type: of "int16x8"; DEPTHWISE_CONV_2D has int64 always, since it has no kernel for int32.
         runnable: of "int8" and "int16x8", convention "tensorflow". False: what TensorFlow's quantizer writes, also where TensorFlow Lite
             does not run it; a warning for each reason names the operators. True: such operators stay in floating point, or get scales
             that kernels can compute with; docs/conversion.md lists them.
         rules: which operators stay in floating point; see ``Rule``.
+        ranges: of "int8" and "int16x8", convention "tensorflow". "graph": fake quantization in the graph, as training leaves it behind,
+            has all ranges, which are kept exactly, and weights keep the codes that training saw. A tensor that lacks one is refused by
+            name, unless ``calibration`` has it. None: operators whose ranges are not known stay in floating point.
         accuracy: "max", or names of methods that choose weights and biases so that the model computes what the float one does on
             samples: "mse_ranges", "bias_correction", "least_squares", "weight_scales", "gptq", "coordinate_descent"; docs/accuracy.md
             says what each does. A method is kept where it does not hurt samples that are held out. None: what the convention's own
@@ -149,7 +154,7 @@ def quantize_model(
     _require_choice(f"mode {mode!r}: input_type", input_dtype, interface)
     _require_choice(f"mode {mode!r}: output_type", output_dtype, interface)
     options = Options(
-        per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, runnable, Rules.of(rules)
+        per_channel, per_channel_dense, float_fallback, min_elements, weight_type, block_size, bias_type, runnable, Rules.of(rules), ranges
     )
     _check_options(options, mode, convention)
     methods = read_methods(accuracy)
@@ -158,6 +163,8 @@ def quantize_model(
     if methods:
         if mode not in MODES_OF["accuracy"]:
             raise InputError(f"quantize_model: accuracy does not apply to mode {mode!r}; it does to {', '.join(MODES_OF['accuracy'])}")
+        if ranges == "graph":
+            raise InputError("quantize_model: accuracy does not go with ranges='graph', where training has chosen weights and ranges")
         source = calibration if samples is None else samples
         if source is None or isinstance(source, Ranges):
             raise InputError("quantize_model: accuracy needs samples, as calibration or as samples")
@@ -165,19 +172,21 @@ def quantize_model(
         calibration = given if calibration is source else calibration
     elif samples is not None:
         raise InputError("quantize_model: samples are for accuracy, which is not asked for")
-    ranges = _ranges(model, mode, calibration, convention, progress) if mode in CALIBRATED else None
+    known = _ranges(model, mode, calibration, options, convention, progress) if mode in CALIBRATED else None
 
     def quantize(ranges: Ranges | None) -> Quantized:
         edited = copy_model(model)
         origins = {copy: own for own, copy in same_operators(model, edited)}
+        if mode in CALIBRATED:
+            narrow_tables(edited, options)
         _quantize(edited, mode, convention, ranges, options, input_dtype, output_dtype)
-        if mode == "int8":
+        if mode in CALIBRATED:
             narrow_weights(model, edited, origins, options)
         finish(edited)
         set_versions(edited)
         return Quantized(edited, origins)
 
-    return recover(model, quantize, ranges, given, methods, progress) if methods else quantize(ranges).model
+    return recover(model, quantize, known, given, methods, progress) if methods else quantize(known).model
 
 
 def _quantize(
@@ -205,10 +214,13 @@ def _quantize(
             set_io_types(edited, input_dtype, output_dtype, options.float_fallback)
 
 
-def _ranges(model: Model, mode: str, calibration: Any, convention: Convention, progress: bool) -> Ranges:
+def _ranges(model: Model, mode: str, calibration: Any, options: Options, convention: Convention, progress: bool) -> Ranges:
+    if options.ranges == "graph" and not carries_ranges(model):
+        raise InputError("quantize_model: ranges='graph': no operator of the model rounds real numbers to codes, as FAKE_QUANT does")
     if calibration is None:
         ranges = Statistics.from_model(model)
-        if ranges.tensors or (mode == "int8" and convention == "tensorflow" and carries_ranges(model)):
+        by_graph = options.ranges == "graph" or (mode == "int8" and convention == "tensorflow")
+        if ranges.tensors or (by_graph and carries_ranges(model)):
             return ranges
         raise InputError(
             f"quantize_model: mode {mode!r} needs calibration, Statistics from qcore.calibrate or samples to gather them from, "
@@ -223,7 +235,7 @@ def _ranges(model: Model, mode: str, calibration: Any, convention: Convention, p
 
 
 def _require_choice(what: str, value: Any, choices: Iterable[Any]) -> None:
-    if not isinstance(value, str | bool) or value not in choices:
+    if not isinstance(value, str | bool | None) or value not in choices:
         raise InputError(f"quantize_model: {what}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 
@@ -231,11 +243,12 @@ def _check_options(options: Options, mode: str, convention: str) -> None:
     for name in ("float_fallback", "per_channel", "per_channel_dense", "runnable"):
         _require_choice(name, getattr(options, name), (True, False))
     _require_choice("weight_type", options.weight_type, ("int8", "int4"))
+    _require_choice("ranges", options.ranges, ("graph", None))
     _require_choice("bias_type", options.bias_type, ("int32", "int64"))
     if not isinstance(options.min_elements, int) or options.min_elements < 0:
         raise InputError(f"quantize_model: min_elements: got {options.min_elements!r}, expected a number of elements")
-    size = options.block_size
-    if size is not None and (options.weight_type != "int4" or not isinstance(size, int) or size <= 0 or size % _BLOCK):
+    size, narrow = options.block_size, "int4" in (options.weight_type, *(rule.weight_type for rule in options.rules.rules))
+    if size is not None and (not narrow or not isinstance(size, int) or size <= 0 or size % _BLOCK):
         raise InputError(
             f"quantize_model: block_size: got {size!r} for {options.weight_type} weights, expected a multiple of {_BLOCK} for int4"
         )
@@ -245,6 +258,8 @@ def _check_options(options: Options, mode: str, convention: str) -> None:
         raise InputError("quantize_model: convention 'ai-edge': bias_type: got 'int32', but biases of mode 'int16x8' are int64")
     if convention == "ai-edge" and options.runnable:
         raise InputError("quantize_model: runnable=True does not apply to convention 'ai-edge'; it does to 'tensorflow'")
+    if options.ranges == "graph" and convention == "ai-edge":
+        raise InputError("quantize_model: ranges='graph' does not apply to convention 'ai-edge'; it does to 'tensorflow'")
     if options.rules.is_mixed and (mode, convention) != ("int8", "tensorflow"):
         raise InputError(f"quantize_model: a rule says activation_type, which does not apply to mode {mode!r} of convention {convention!r}")
     if options.rules.is_mixed and not options.float_fallback:

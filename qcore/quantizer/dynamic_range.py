@@ -1,7 +1,8 @@
-"""Mode "dynamic_range": int8 weights, activations in float32 that kernels quantize as they run. It needs no calibration.
+"""Mode "dynamic_range": integer weights, activations in float32 that kernels quantize as they run. It needs no calibration.
 
 Each operator of ``weights.WEIGHTS`` reads its weights as symmetric int8, with a scale for each output channel where its kernel has that;
-biases stay float32. A GATHER looks up codes, and a DEQUANTIZE behind it gives the real numbers.
+as int4, on demand, where its kernel takes those. Biases stay float32. A GATHER looks up codes, and a DEQUANTIZE behind it gives the real
+numbers.
 
 Source: tflite/converter/transforms/prepare_quantize_dynamic_range.cc, tflite/converter/transforms/quantize.cc.
 """
@@ -11,9 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qcore.model import Model, Operator
-from qcore.quantizer.graph import Graph, to_quantization
+from qcore.quantizer.graph import Graph
 from qcore.quantizer.options import Options
-from qcore.quantizer.weights import WEIGHTS, quantize_weights, shared_weights
+from qcore.quantizer.weights import WEIGHTS, add_weights, shared_weights
 
 
 def quantize_dynamic_range(model: Model, options: Options) -> None:
@@ -21,7 +22,7 @@ def quantize_dynamic_range(model: Model, options: Options) -> None:
 
     Args:
         model: a copy that may change.
-        options: ``min_elements``, ``per_channel``, ``per_channel_dense`` and ``rules`` count.
+        options: ``weight_type``, ``block_size``, ``min_elements``, ``per_channel``, ``per_channel_dense`` and ``rules`` count.
 
     Raises:
         QuantizationError: weights that are NaN or infinite.
@@ -29,9 +30,8 @@ def quantize_dynamic_range(model: Model, options: Options) -> None:
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         quantized: dict[int, Operator] = {}
-        for weights in shared_weights(graph, options):
-            codes = quantize_weights(weights, "int8")
-            graph.redirect(weights.uses, graph.add_constant(weights.name, codes.data, "int8", to_quantization(codes.params)))
+        for weights in shared_weights(graph, options, "float32"):
+            graph.redirect(weights.uses, add_weights(graph, weights))
             quantized |= {id(use.operator): use.operator for use in weights.uses}
         for operator in quantized.values():
             if operator.name == "GATHER":

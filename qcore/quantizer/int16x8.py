@@ -26,9 +26,12 @@ from qcore.numerics import (
     symmetric_params,
 )
 from qcore.quantizer.graph import Graph, params_of, places, real_constant, set_constant, to_quantization
+from qcore.quantizer.graph_ranges import require_ranges
+from qcore.quantizer.int8 import require_operands
 from qcore.quantizer.int8_constants import widen_constants
 from qcore.quantizer.int16x8_params import activation_params, quantize_constant, unit_params
-from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, tensor_at
+from qcore.quantizer.int16x8_ranges import CarriedRanges, take_wide_ranges
+from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, tensor_at, without_range
 from qcore.quantizer.int16x8_specification import Scaling
 from qcore.quantizer.options import Options, Ranges
 from qcore.quantizer.runnable import (
@@ -56,29 +59,38 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
     Args:
         model: a float model, edited.
         ranges: of its activations.
-        options: ``per_channel``, ``per_channel_dense``, ``float_fallback``, ``bias_type``, ``runnable`` and ``rules`` count.
+        options: ``per_channel``, ``per_channel_dense``, ``float_fallback``, ``bias_type``, ``runnable``, ``rules`` and ``ranges`` count.
 
     Raises:
-        QuantizationError: operators that stay in floating point, without ``float_fallback``.
+        QuantizationError: operators that stay in floating point, without ``float_fallback``; or tensors without a range, where ranges are
+            to come from the graph.
     """
     names = places(model)
     kept: dict[Operator, str] = {}
     refused: dict[Operator, str] = {}
     new: set[str] = set()
+    lacking: list[str] = []
+    if options.ranges == "graph":
+        for operator, place in names.items():
+            require_operands(operator, place)
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         widen_constants(graph)
-        selection = select(graph, ranges, options)
+        carried = take_wide_ranges(graph, ranges, options) if options.ranges == "graph" else CarriedRanges(ranges, {})
+        lacking += without_range(graph, carried, options)
+        selection = select(graph, carried, options)
         chosen = selection.chosen
         kept |= selection.kept
         with np.errstate(over="ignore", invalid="ignore"):  # numbers near the ends of float32 saturate, or have scales that are refused
-            _quantize_weights(graph, chosen, ranges, options)
-            activations = _Activations(graph, ranges, options.runnable)
+            _quantize_weights(graph, chosen, carried, options)
+            activations = _Activations(graph, carried, options.runnable)
             activations.quantize(chosen)
             _quantize_biases(graph, chosen, options)
         _set_options(graph, chosen, options)
         refused |= activations.refused | selection.refused
         new |= {use.operator.name for use in chosen} & set(_NEW_KERNELS)
+    if options.ranges == "graph":
+        require_ranges("int16x8", lacking)
     if kept and not options.float_fallback:
         lines = [f"{names[operator]}: {reason}" for operator, reason in kept.items()]
         raise QuantizationError("int16x8 without float_fallback: operators stay in floating point\n" + "\n".join(lines))
@@ -115,7 +127,7 @@ class _Activations:
     refused: why TensorFlow Lite does not run operators, for the scales that their inputs and outputs got.
     """
 
-    def __init__(self, graph: Graph, ranges: Ranges, runnable: bool) -> None:
+    def __init__(self, graph: Graph, ranges: CarriedRanges, runnable: bool) -> None:
         self.graph = graph
         self.ranges = ranges
         self.runnable = runnable
@@ -223,7 +235,10 @@ class _Activations:
                 self.graph.add_operator("QUANTIZE", [index], [operator.inputs[slot]])
 
     def params(self, real: int) -> QuantParams:
-        """The parameters that a tensor's own range gives."""
+        """The parameters that a tensor's own range gives, or that the graph says."""
+        carried = self.ranges.params(real)
+        if carried is not None:
+            return carried
         low_high = range_of(self.graph, real, self.ranges)
         assert low_high is not None
         return activation_params(*low_high, self.runnable)

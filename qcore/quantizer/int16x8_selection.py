@@ -49,7 +49,7 @@ def select(graph: Graph, ranges: Ranges, options: Options) -> Selection:
         if row is None:
             selection.kept[operator] = "16x8 has no rule for it"
             continue
-        slots = _real_slots(graph, operator, row)
+        slots = real_slots(graph, operator, row)
         left = [slot for slot in slots if slot == row.float_constant and graph.tensors[operator.inputs[slot]].is_constant]
         use = Chosen(operator, row, slots if options.runnable else [slot for slot in slots if slot not in left])
         reason = _reason(graph, use, ranges, options)
@@ -63,6 +63,19 @@ def select(graph: Graph, ranges: Ranges, options: Options) -> Selection:
         if refusal is not None:
             selection.refused[operator] = refusal
     return selection
+
+
+def without_range(graph: Graph, ranges: Ranges, options: Options) -> list[str]:
+    """The tensors that keep operators in floating point since no range is known for them, each with what computes it."""
+    producers = graph.producers()
+    lacking: dict[int, None] = {}
+    for operator in graph.operators:
+        row = SPECIFICATION.get(operator.name)
+        slots = [] if row is None else real_slots(graph, operator, row)
+        if row is not None and slots and options.quantizes(graph, operator):
+            needed = [i for i in _ranged(graph, Chosen(operator, row, slots)) if not graph.tensors[i].is_constant]
+            lacking |= dict.fromkeys(i for i in needed if range_of(graph, i, ranges) is None)
+    return [f"{graph.tensors[i].name!r} ({producers[i].name if i in producers else 'an input'})" for i in lacking]
 
 
 def tensor_at(operator: Operator, slot: int | None) -> int:
@@ -84,7 +97,8 @@ def _is_real(graph: Graph, tensor: int) -> bool:
     return tensor != OPTIONAL and graph.tensors[tensor].dtype == "float32"
 
 
-def _real_slots(graph: Graph, operator: Operator, row: Row) -> list[int]:
+def real_slots(graph: Graph, operator: Operator, row: Row) -> list[int]:
+    """The slots of an operator's activations."""
     slots = row.inputs or range(len(operator.inputs))
     return [slot for slot in slots if _is_real(graph, tensor_at(operator, slot))]
 
@@ -96,6 +110,8 @@ def _reason(graph: Graph, use: Chosen, ranges: Ranges, options: Options) -> str 
         return "a rule keeps it"
     if not use.slots:
         return "it has no real input"
+    if row.scaling is Scaling.TO_INPUTS and not _is_real(graph, operator.outputs[0]):
+        return "it has no real output"
     for tensor in _ranged(graph, use):
         if range_of(graph, tensor, ranges) is None:
             return f"{graph.tensors[tensor].name!r} has no finite range"

@@ -13,9 +13,9 @@ from collections.abc import Collection
 from qcore.errors import ModelError, QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph, places
-from qcore.quantizer.graph_ranges import take_ranges
+from qcore.quantizer.graph_ranges import require_ranges, take_ranges
 from qcore.quantizer.int8_constants import Precision, separate_constants, weights, widen_constants
-from qcore.quantizer.int8_fallback import kept_float, quantized_but_refused
+from qcore.quantizer.int8_fallback import kept_float, quantized_but_refused, without_range
 from qcore.quantizer.int8_loops import LoopRanges, quantize_loops
 from qcore.quantizer.int8_propagate import propagate
 from qcore.quantizer.int8_ranges import pinned_params
@@ -44,25 +44,29 @@ def quantize_int8(model: Model, ranges: Ranges, options: Options) -> set[Operato
     Args:
         model: a float model, edited.
         ranges: of its activations, but for those that the graph carries.
-        options: per_channel, per_channel_dense, float_fallback, runnable and rules apply.
+        options: per_channel, per_channel_dense, float_fallback, runnable, rules and ranges apply, weight_type to what the graph rounds.
 
     Returns:
         The operators that emulate quantization between operators that stay float, for ``simplify_interface``.
 
     Raises:
-        QuantizationError: a range that no tensor can be quantized with; or operators that stay float, without ``float_fallback``.
+        QuantizationError: a range that no tensor can be quantized with; tensors without one, where ranges are to come from the graph; or
+            operators that stay float, without ``float_fallback``.
         ModelError: an operator lacks inputs or outputs.
     """
     names = places(model)
     for operator, place in names.items():
-        _check(operator, place)
+        require_operands(operator, place)
     if not options.float_fallback:
         ranges = LoopRanges.of(model, ranges)
     kept: dict[Operator, str] = {}
     refused: dict[Operator, str] = {}
     emulating: set[Operator] = set()
+    lacking: list[str] = []
     for index in range(len(model.subgraphs)):
-        kept |= _quantize(Graph(model, index), ranges, options, emulating, refused)
+        kept |= _quantize(Graph(model, index), ranges, options, emulating, refused, lacking)
+    if options.ranges == "graph":
+        require_ranges("int8", lacking)
     if not options.float_fallback:
         whole = quantize_loops(model)
         lines = [f"{names[o]}: {reason}" for o, reason in kept.items() if o.name not in CONVERSIONS and o not in whole]
@@ -81,33 +85,41 @@ def simplify_interface(model: Model, lasting: Collection[Operator]) -> None:
 
 
 def _quantize(
-    graph: Graph, ranges: Ranges, options: Options, emulating: set[Operator], refused: dict[Operator, str]
+    graph: Graph, ranges: Ranges, options: Options, emulating: set[Operator], refused: dict[Operator, str], lacking: list[str]
 ) -> dict[Operator, str]:
-    """Quantizes one subgraph; gives the operators that stay float, with the reasons. Adds to what emulates, and to what kernels refuse."""
+    """Quantizes one subgraph; gives the operators that stay float, with the reasons.
+
+    Adds to what emulates, to what kernels refuse, and to the tensors that lack a range.
+    """
     widen_constants(graph)
-    carried = take_ranges(graph)
-    emulating |= set(carried.behind.values())
+    carried = take_ranges(graph, options)
+    emulating |= {*carried.behind.values(), *carried.wide}
     separate_constants(graph)
     pinned = pinned_params(graph, ranges, carried.params)
     precision: Precision = "float64" if pinned.keys() == carried.params.keys() else "float32"
     own = {tensor: axis for tensor, axis in weights(graph, options).items() if tensor not in pinned}
     found = propagate(graph, pinned, own, precision, patient=not options.float_fallback)
     settle_recurrent(graph, ranges, found)
+    lacking += without_range(graph, found, options)
     kept = kept_float(graph, found, options)
     refused |= quantized_but_refused(graph, found, kept)
     codes = insert_conversions(graph, found, carried)
     absorb_conversions(graph, kept, codes, carried)
     add_intermediates(graph, found, kept)
     remove_unread_conversions(graph)
-    fold_requantization(graph)
+    fold_requantization(graph, kept=carried.codes if options.ranges == "graph" else ())
     remove_pairs(graph, at_interface=False, lasting=emulating)
     remove_unread_conversions(graph)
-    tidy(graph)
+    tidy(graph, to_the_code=options.ranges == "graph")
     return kept
 
 
-def _check(operator: Operator, place: str) -> None:
-    """Refuses an operator without the inputs and outputs that the passes count on."""
+def require_operands(operator: Operator, place: str) -> None:
+    """Refuses an operator without the inputs and outputs that the passes count on.
+
+    Raises:
+        ModelError: it lacks some.
+    """
     spec = spec_of(operator)
     if spec is None and operator.name not in (*CONVERSIONS, "FAKE_QUANT"):
         return

@@ -27,10 +27,32 @@ def kept_float(graph: Graph, found: Assignment, options: Options) -> dict[Operat
     return kept
 
 
+def without_range(graph: Graph, found: Assignment, options: Options) -> list[str]:
+    """The tensors that keep operators from computing in integers since no range is known for them, each with what computes it."""
+    producers, read = graph.producers(), graph.consumers().keys() | set(graph.subgraph.outputs)
+
+    def lacks(number: int) -> bool:
+        tensor = graph.tensors[number]
+        return number not in found.params and not tensor.is_constant and not tensor.is_variable
+
+    lacking: dict[int, None] = {}
+    for operator in graph.operators:
+        spec = spec_of(operator)
+        if spec is None or not _computes_reals(graph, operator) or _set_aside(graph, operator, options):
+            continue
+        bias = None if spec.bias is None else spec.bias.slot
+        inputs = [operator.inputs[slot] for slot in float_slots(graph.subgraph, operator.inputs) if slot != bias]
+        outputs = [operator.outputs[slot] for slot in float_slots(graph.subgraph, operator.outputs)]
+        lacking |= dict.fromkeys(filter(lacks, inputs))
+        if not (spec.same_scale and any(map(lacks, inputs))):
+            lacking |= dict.fromkeys(number for number in outputs if lacks(number) and number in read)
+    return [f"{graph.tensors[i].name!r} ({producers[i].name if i in producers else 'an input'})" for i in lacking]
+
+
 def quantized_but_refused(graph: Graph, found: Assignment, kept: dict[Operator, str]) -> dict[Operator, str]:
     """The operators that will compute in integers although no kernel takes them so, each with the reason."""
     quantized = [o for o in graph.operators if o not in kept and _computes_reals(graph, o)]
-    return {operator: reason for operator in quantized if (reason := _refused(graph, operator, found))}
+    return {operator: reason for operator in quantized if (reason := _refused(operator, found))}
 
 
 def _computes_reals(graph: Graph, operator: Operator) -> bool:
@@ -65,12 +87,8 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
     reals, results = float_slots(subgraph, operator.inputs), float_slots(subgraph, operator.outputs)
     if not _computes_reals(graph, operator):
         return None
-    if spec is None or not spec.integer:
-        return "it has no int8 form"
-    if not options.quantizes(graph, operator):
-        return "a rule of the caller keeps it float"
-    if any(_is_quantized(graph.tensors[i]) for i in operator.inputs if i != OPTIONAL):
-        return "it computes with integers and real numbers already"
+    if (reason := _set_aside(graph, operator, options)) or spec is None:
+        return reason
     if operator in found.unmet:
         return found.unmet[operator]
     for slot in reals:
@@ -86,18 +104,31 @@ def _missing(graph: Graph, operator: Operator, found: Assignment, options: Optio
             return f"its output {graph.tensors[operator.outputs[slot]].name!r} is a variable"
         if operator.outputs[slot] not in found.params:
             return f"output {graph.tensors[operator.outputs[slot]].name!r} has no calibrated range"
-    return _refused(graph, operator, found) if options.runnable else None
+    return _refused(operator, found) if options.runnable else None
 
 
-def _refused(graph: Graph, operator: Operator, found: Assignment) -> str | None:
+def _set_aside(graph: Graph, operator: Operator, options: Options) -> str | None:
+    """Why an operator is no candidate for integers, whatever its parameters."""
+    spec = spec_of(operator)
+    if spec is None or not spec.integer:
+        return "it has no int8 form"
+    if not options.quantizes(graph, operator):
+        return "a rule of the caller keeps it float"
+    if any(_is_quantized(graph.tensors[i]) for i in operator.inputs if i != OPTIONAL):
+        return "it computes with integers and real numbers already"
+    return None
+
+
+def _refused(operator: Operator, found: Assignment) -> str | None:
     """Why kernels do not take the operator with the parameters that it will have; TensorFlow's quantizer writes it all the same."""
     inputs = [found.converted.get(Use(operator, slot)) or found.params.get(number) for slot, number in enumerate(operator.inputs)]
     outputs = [found.computed.get(number) or found.params.get(number) for number in operator.outputs]
-    return refused_int8(graph, operator, inputs, outputs)
+    return refused_int8(operator, inputs, outputs)
 
 
 def _is_quantized(tensor: Tensor) -> bool:
-    return tensor.quantization is not None and tensor.quantization.scale.size > 0
+    q = tensor.quantization
+    return q is not None and (q.scale.size > 0 or q.details is not None)
 
 
 def _without_params(tensor: Tensor) -> str:

@@ -119,8 +119,12 @@ def remove_unread_conversions(graph: Graph) -> None:
         remove_unread_conversions(graph)
 
 
-def fold_requantization(graph: Graph) -> None:
+def fold_requantization(graph: Graph, kept: Collection[int] = ()) -> None:
     """Lets an operator that may compute in any parameters compute in those of the QUANTIZE that alone reads its output.
+
+    Args:
+        graph: after ``absorb_conversions``.
+        kept: tensors of codes that stay, whatever reads them.
 
     Source: tflite/converter/quantization/common/quantization_lib/quantization_utils.h#FoldTrivalRequantizeOp.
     """
@@ -128,7 +132,7 @@ def fold_requantization(graph: Graph) -> None:
     for requantize in [operator for operator in graph.operators if operator.name == "QUANTIZE"]:
         number = requantize.inputs[0]
         producer = producers.get(number)
-        if producer is None or graph.tensors[number].dtype == "float32":
+        if producer is None or graph.tensors[number].dtype == "float32" or number in kept:
             continue
         spec = spec_of(producer)
         free = spec is not None and not spec.same_scale and spec.output is None and spec.recurrent is None

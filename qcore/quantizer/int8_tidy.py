@@ -15,6 +15,8 @@ import numpy as np
 
 from qcore.model import OPTIONAL, Operator, OperatorCode, Table
 from qcore.quantizer.graph import Graph
+from qcore.quantizer.int8_propagate import equal_params
+from qcore.runtime.real_values import parameters
 from qcore.schema import constant, default_options
 
 _INPUTS = MappingProxyType({"CONV_3D": 3, "CONV_3D_TRANSPOSE": 4, "FULLY_CONNECTED": 3, "LSTM": 24, "UNIDIRECTIONAL_SEQUENCE_LSTM": 24})
@@ -25,10 +27,15 @@ _ACTIVATIONS = ("RELU", "RELU6", "RELU_N1_TO_1")
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask", "offset")
 
 
-def tidy(graph: Graph) -> None:
-    """Runs the passes of this module on a quantized subgraph."""
+def tidy(graph: Graph, to_the_code: bool = False) -> None:
+    """Runs the passes of this module on a quantized subgraph.
+
+    Args:
+        graph: edited.
+        to_the_code: an activation in other parameters than those of what it reads stays an operator, since its input is clipped too.
+    """
     name_optional_inputs(graph)
-    fuse_activations(graph)
+    fuse_activations(graph, to_the_code)
     keep_dense_dimensions(graph)
     slice_without_strides(graph)
     reshape_for_unit_dimensions(graph)
@@ -44,13 +51,16 @@ def name_optional_inputs(graph: Graph) -> None:
             operator.inputs += [OPTIONAL] * missing
 
 
-def fuse_activations(graph: Graph) -> None:
-    """Makes a sum, product or convolution apply the clamping activation that alone reads it."""
+def fuse_activations(graph: Graph, to_the_code: bool) -> None:
+    """Makes a sum, product or convolution apply the clamping activation that alone reads it; see ``tidy``."""
     consumers, producers = graph.consumers(), graph.producers()
     for activation in [operator for operator in graph.operators if operator.name in _ACTIVATIONS]:
         number = activation.inputs[0]
         producer = producers.get(number)
         if producer is None or producer.name not in _FUSING or len(consumers[number]) > 1 or number in graph.subgraph.outputs:
+            continue
+        before, behind = (parameters(graph.tensors[i]) for i in (number, activation.outputs[0]))
+        if to_the_code and before is not None and behind is not None and not equal_params(before, behind):
             continue
         if producer.options is not None and producer.options["fused_activation_function"] == "NONE":
             fields = {**producer.options.fields, "fused_activation_function": activation.name}

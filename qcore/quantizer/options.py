@@ -26,6 +26,7 @@ class Options:
     bias_type: Literal["int32", "int64"] = "int64"
     runnable: bool = False
     rules: Rules = field(default_factory=Rules)
+    ranges: Literal["graph"] | None = None
     activation_type: ActivationType | None = None
 
     def quantizes(self, graph: Graph, operator: Operator) -> bool:

@@ -102,6 +102,12 @@ class Rules:
         named = [(op.name, tensors[op.outputs[0]].name) for op, tensors in (*found[:1], *found[1:][-1:])]
         return cls(tuple(Rule(True, operator, name, weight_type=weight_type) for operator, name in named))
 
+    @classmethod
+    def first_activations(cls, model: Model, count: int, activation_type: ActivationType = "int16") -> Rules:
+        """Rules that give so many operators at the beginning of a model, whose rounding all others hand on, activations of a type."""
+        found = [(op, graph.tensors) for graph in model.subgraphs[:1] for op in graph.operators[: max(count, 0)] if op.outputs]
+        return cls(tuple(Rule(True, op.name, tensors[op.outputs[0]].name, activation_type=activation_type) for op, tensors in found))
+
     def __add__(self, other: Rules | Iterable[Rule]) -> Rules:
         """These rules, then others, which decide where both match."""
         return Rules((*self.rules, *Rules.of(other).rules))

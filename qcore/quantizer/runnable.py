@@ -16,7 +16,6 @@ import numpy as np
 
 from qcore.model import Operator
 from qcore.numerics import QuantParams
-from qcore.quantizer.graph import Graph
 from qcore.quantizer.warning import warn
 
 NO_KERNEL = MappingProxyType({"int8": ("REVERSE_SEQUENCE",), "int16x8": ("SCATTER_ND", "SQUARED_DIFFERENCE")})
@@ -27,6 +26,7 @@ ZERO_POINT = "its filter is computed at run time, and has a zero point"
 TOO_WIDE = "the range of its output or of an input is too wide"
 TOO_NARROW = "the range of its output is too narrow beside those of its inputs"
 NEVER_NONZERO = "its output was never other than 0, which makes a scale next to 0"
+COPIED = "it copies codes of its table, whose scales are not that of its output"
 ZERO_CONSTANT = "it reads a constant of zeros, which has a scale of 0"
 
 _SYMMETRIC = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
@@ -48,19 +48,18 @@ _NOTHING = 2.0**-100
 """What reaches no further counts as 0: kernels could not divide by its scale."""
 
 
-def refused_int8(
-    graph: Graph, operator: Operator, inputs: Sequence[QuantParams | None], outputs: Sequence[QuantParams | None]
-) -> str | None:
-    """Why TensorFlow Lite does not run an operator in int8 with these parameters; None where it does.
+def refused_int8(operator: Operator, inputs: Sequence[QuantParams | None], outputs: Sequence[QuantParams | None]) -> str | None:
+    """Why TensorFlow Lite does not run an operator right in int8 with these parameters; None where it does.
 
     Args:
-        graph: its subgraph, not quantized yet.
         operator: one that the specification quantizes.
         inputs: the parameters that it will have, None for what is not real.
         outputs: likewise.
     """
-    if operator.name in NO_KERNEL["int8"] or any(_is_blockwise(graph, number) for number in operator.inputs):
+    if operator.name in NO_KERNEL["int8"]:
         return UNKNOWN_TYPES
+    if operator.name == "EMBEDDING_LOOKUP" and inputs[1] is not None and outputs[0] is not None and not _same(inputs[1], outputs[0]):
+        return COPIED
     if operator.name in _SYMMETRIC and inputs[1] is not None and inputs[1].zero_point.any():
         return ZERO_POINT
     if operator.name not in _COMMON_SCALE or outputs[0] is None:
@@ -111,6 +110,5 @@ def warn_of_refused(mode: str, refused: Mapping[str, str]) -> None:
         )
 
 
-def _is_blockwise(graph: Graph, number: int) -> bool:
-    quantization = graph.tensors[number].quantization if number >= 0 else None
-    return quantization is not None and quantization.details is not None
+def _same(one: QuantParams, other: QuantParams) -> bool:
+    return np.array_equal(one.scale, other.scale) and np.array_equal(one.zero_point, other.zero_point)

@@ -4,7 +4,7 @@ An operator needs the greater of the version that its float form had, for its op
 has one version of each type of operator, the greatest that any of them needs.
 
 Source: tflite/converter/tools/versioning/op_version.cc#GetBuiltinOperatorVersion. Where it has no case for int16 activations with int8
-weights (DEPTHWISE_CONV_2D) or int4 weights with float32 (FULLY_CONNECTED), the version whose kernel first took them.
+weights (DEPTHWISE_CONV_2D), or for int4 weights with float32 or int16 (CONV_2D, FULLY_CONNECTED), the version whose kernel first took them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,15 @@ _BY_SECOND_INPUT = MappingProxyType({"FILL": {"int8": 3, "int16": 3}, "SPLIT": {
 
 _BY_WEIGHTS = MappingProxyType(
     {
-        "CONV_2D": {("int8", "int8"): 3, ("int8", "int4"): 7, ("int16", "int8"): 8},
+        "CONV_2D": {("int8", "int8"): 3, ("int8", "int4"): 7, ("float32", "int4"): 7, ("int16", "int8"): 8, ("int16", "int4"): 8},
         "DEPTHWISE_CONV_2D": {("int8", "int8"): 3, ("int8", "int4"): 7, ("int16", "int8"): 5},
-        "FULLY_CONNECTED": {("int8", "int8"): 4, ("int8", "int4"): 10, ("float32", "int4"): 10, ("int16", "int8"): 11},
+        "FULLY_CONNECTED": {
+            ("int8", "int8"): 4,
+            ("int8", "int4"): 10,
+            ("float32", "int4"): 10,
+            ("int16", "int8"): 11,
+            ("int16", "int4"): 13,
+        },
     }
 )
 """The version that an operator needs for the types of its first input and its weights."""

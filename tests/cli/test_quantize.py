@@ -15,6 +15,7 @@ from qcore.cli.data import DataSet, Inputs, Scaling
 from qcore.cli.main import main
 from qcore.cli.quantize import VARIANTS
 from tests.calibration.models import one_input, two_inputs, two_signatures
+from tests.quantizer.trained import trained
 
 DATA = Path(qcore.__file__).parent / "data"
 FLOAT, DIGITS = str(DATA / "digits_float.tflite"), str(DATA / "digits.npz")
@@ -60,6 +61,17 @@ def test_every_option_of_quantize_model_is_an_argument(arguments: list[str], opt
     mode = arguments[1] if arguments[0] == "--mode" else "int8"
     assert quantize("-o", str(tmp_path / "out.tflite"), *CALIBRATED, *arguments) == 0
     assert (tmp_path / "out.tflite").read_bytes() == expected(**{"mode": mode, **options})
+
+
+def test_ranges_come_from_the_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    qcore.save(trained(), tmp_path / "trained.tflite")
+    arguments = ["quantize", str(tmp_path / "trained.tflite"), "--ranges", "graph", "-o", str(tmp_path / "int8.tflite")]
+    assert main(arguments) == 0
+    assert (tmp_path / "int8.tflite").read_bytes() == qcore.quantize_model(
+        qcore.load(tmp_path / "trained.tflite"), ranges="graph"
+    ).to_bytes()
+    assert quantize("--ranges", "graph", *CALIBRATED) == 2
+    assert "ranges='graph': no operator of the model rounds" in capsys.readouterr().err
 
 
 def test_rules_come_from_a_file(tmp_path: Path) -> None:
@@ -170,7 +182,7 @@ def test_what_stays_float32_against_the_callers_wish_is_a_warning_of_one_line(tm
         (["--mode", "float16", "-o", "nowhere/out.tflite"], "there is no folder nowhere"),
         (["--mode", "float16", "--evaluate", DIGITS, "--scale", "1", "--labels", "nix"], "has no labels 'nix'"),
         (["--mode", "float16", "--plot", "out.unknown"], "--plot out.unknown"),
-        (["--all-modes", "--block-size", "32"], "--all-modes: --block-size does not apply"),
+        (["--all-modes", "--block-size", "32"], "block_size: got 32 for int8 weights"),
         (["--all-modes", "--input-type", "int8"], "--all-modes: --input-type does not apply"),
         (["--all-modes", "-o", __file__], "--output"),
     ],

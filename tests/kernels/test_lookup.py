@@ -56,6 +56,11 @@ def test_a_table_of_uint8_holds_int8_codes() -> None:
     assert run(T("uint8", (1, 2), 0.5, value=[[254, 2]]), [0], "float32").tolist() == [[-1, 1]]
 
 
+def test_rows_that_are_copied_have_one_scale() -> None:
+    with pytest.raises(QCoreError, match="has 3 scales, expected one where rows of int8 are copied"):
+        run(T("int8", (3, 3), [1, 2, 3], value=TABLE), [1], "int8")
+
+
 def test_no_ids_give_no_rows() -> None:
     assert run(T("int8", (3, 3), [1, 2, 3], value=TABLE), [], "float32").shape == (0, 3)
 

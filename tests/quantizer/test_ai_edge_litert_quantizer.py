@@ -189,6 +189,7 @@ def test_a_uint8_interface_is_that_of_its_policy_for_inputs_and_outputs(make: Ma
     [
         ("float16", FLOAT16, {}),
         ("dynamic_range", recipe.dynamic_wi8_afp32(), {}),
+        ("dynamic_range", recipe.dynamic_wi4_afp32(), {"weight_type": "int4"}),
         ("weight_only", recipe.weight_only_wi8_afp32(), {}),
         ("weight_only", recipe.weight_only_wi4_afp32(), {"weight_type": "int4"}),
     ],
@@ -197,10 +198,11 @@ def test_weight_modes_are_those_of_its_recipes(make: Make, mode: str, steps: Rec
     assert_parity(make(np.random.default_rng(4)), mode, steps, **options)
 
 
+@pytest.mark.parametrize("mode", ["weight_only", "dynamic_range"])
 @pytest.mark.parametrize("size", [32, 64])
-def test_blocks_are_those_of_its_recipes(size: int) -> None:
+def test_blocks_are_those_of_its_recipes(size: int, mode: str) -> None:
     steps = recipe.dynamic_wi4b32_afp32() if size == 32 else recipe.dynamic_wi4b64_afp32()
-    assert_parity(dense(np.random.default_rng(4), depth=128), "weight_only", steps, weight_type="int4", block_size=size)
+    assert_parity(dense(np.random.default_rng(4), depth=128), mode, steps, weight_type="int4", block_size=size)
 
 
 def test_one_scale_for_each_tensor_is_its_tensorwise_granularity() -> None:

@@ -7,9 +7,8 @@ import pytest
 
 from qcore.errors import QuantizationError
 from qcore.model import OPTIONAL, Model
+from qcore.numerics import quantize_by_division
 from qcore.quantizer import Rule, quantize_model
-from qcore.quantizer.graph import Use
-from qcore.quantizer.weights import SharedWeights, quantize_weights
 from qcore.schema import constant
 from qcore.schema.check import check
 from tests.conformance.harness import run_qcore
@@ -56,9 +55,8 @@ def test_weights_of_fewer_elements_stay(elements: int, dtype: str) -> None:
 
 def test_codes_divide_by_the_scale_in_double() -> None:
     """22.4999997 steps are 22; a product with a float32 reciprocal of the scale gives 22.5, and 23."""
-    use = Use(find(dense(rng()), "FULLY_CONNECTED"), 1)
-    weights = SharedWeights("w", np.float32([[0.3483826, 0.061721325, -0.061721325]]), 0, [use])
-    assert quantize_weights(weights, "int8").data.tolist() == [[127, 22, -22]]
+    weights = np.float32([[0.3483826, 0.061721325, -0.061721325]])
+    assert quantize_by_division(weights, "int8", 0).data.tolist() == [[127, 22, -22]]
 
 
 def test_one_constant_is_quantized_once_for_each_kind_of_scales() -> None:

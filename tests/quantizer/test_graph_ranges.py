@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,50 +10,13 @@ import pytest
 import qcore
 from qcore.calibration import Statistics, calibrate
 from qcore.errors import InputError, QuantizationError
-from qcore.model import Model, Operator, Quantization, Tensor
+from qcore.model import Model
 from qcore.quantizer import quantize_model
-from qcore.schema import constant, read
-from tests.quantizer.builder import Builder, find, names, tensor_of
-from tests.quantizer.flow import flow
+from qcore.schema import constant
+from tests.quantizer.builder import Builder, dense, find, names, tensor_of
+from tests.quantizer.trained import WEIGHTS, output_of, paired, params, rounded, trained
 
 RNG = np.random.default_rng(8)
-WEIGHTS, BIAS = RNG.normal(size=(4, 5)).astype(np.float32), RNG.normal(size=4).astype(np.float32)
-
-
-def rounded(b: Builder, tensor: int, low: float, high: float, **options: Any) -> int:
-    """What a FAKE_QUANT makes of a tensor."""
-    behind = b.tensor(f"{b.tensors[tensor].name}/fake", b.tensors[tensor].shape)
-    b.op("FAKE_QUANT", [tensor], behind, min=low, max=high, **{"num_bits": 8, **options})
-    return behind
-
-
-def paired(b: Builder, tensor: int, dtype: str, scale: Any, zero_point: int, axis: int = 0) -> int:
-    """What QUANTIZE and DEQUANTIZE make of it."""
-    codes, behind = b.tensor("codes", b.tensors[tensor].shape, dtype), b.tensor("behind", b.tensors[tensor].shape)
-    scale = np.atleast_1d(np.asarray(scale, np.float32))
-    b.tensors[codes].quantization = Quantization(scale, np.full(scale.size, zero_point, np.int64), axis)
-    b.op("QUANTIZE", [tensor], codes)
-    b.op("DEQUANTIZE", [codes], behind)
-    return behind
-
-
-def trained(**weights: Any) -> Model:
-    """x -> FULLY_CONNECTED -> y, all but the bias with a range: x [-1, 1.04], y [-3, 3.5]."""
-    b = Builder()
-    x, w, bias, y = b.input("x", (1, 5)), b.constant("w", WEIGHTS), b.constant("bias", BIAS), b.tensor("y", (1, 4))
-    reach = float(np.abs(WEIGHTS).max())
-    w = rounded(b, w, -reach, reach, narrow_range=True, **weights)
-    b.op("FULLY_CONNECTED", [rounded(b, x, -1, 1.04), w, bias], y)
-    return b.model(rounded(b, y, -3, 3.5))
-
-
-def params(tensor: Tensor) -> tuple[str, list[float], list[int]]:
-    assert tensor.quantization is not None
-    return tensor.dtype, tensor.quantization.scale.tolist(), tensor.quantization.zero_point.tolist()
-
-
-def output_of(model: Model, operator: Operator) -> Tensor:
-    return model.subgraphs[0].tensors[operator.outputs[0]]
 
 
 def test_fake_quantization_becomes_parameters_and_vanishes() -> None:
@@ -112,16 +74,6 @@ def test_pairs_carry_scales_per_channel(dtype: str, zero_point: int) -> None:
     assert codes is not None and np.abs(codes).max(axis=1).tolist() == [100] * 4
 
 
-@pytest.mark.parametrize("carried", [{"scale": 0.02, "zero_point": 7}, {"scale": np.full(5, 0.02), "zero_point": 0, "axis": 1}])
-def test_a_range_of_weights_that_kernels_do_not_take_is_left_to_their_values(carried: dict[str, Any]) -> None:
-    b = Builder()
-    x, w, y = b.input("x", (1, 5)), b.constant("w", WEIGHTS), b.tensor("y", (1, 4))
-    b.op("FULLY_CONNECTED", [rounded(b, x, -1, 1), paired(b, w, "int8", **carried)], y)
-    q = quantize_model(b.model(rounded(b, y, -3, 3)), float_fallback=False)
-    dtype, scale, zero_point = params(tensor_of(q, find(q, "FULLY_CONNECTED"), 1))
-    assert (dtype, len(scale), zero_point) == ("int8", 4, [0] * 4)
-
-
 def test_the_bias_guard_does_not_move_a_carried_scale() -> None:
     def scale(bias: float) -> list[float]:
         model = trained()
@@ -166,6 +118,83 @@ def test_a_carried_range_counts_more_than_a_calibrated_one() -> None:
         assert params(output_of(q, q.subgraphs[0].operators[1]))[1] == [np.float32(18 / 255)]
 
 
+def test_ranges_from_the_graph_are_all_there_or_the_tensors_are_named() -> None:
+    model = partly(Builder(), first_range=False)
+    with pytest.raises(QuantizationError, match=r"no range for 1 of its tensors: 'h' \(FULLY_CONNECTED\); calibration fills"):
+        quantize_model(model, ranges="graph")
+    filled = quantize_model(model, calibration=[RNG.uniform(-1, 1, (1, 5)).astype(np.float32)], ranges="graph")
+    assert names(filled) == ["QUANTIZE", "FULLY_CONNECTED", "FULLY_CONNECTED", "DEQUANTIZE"]
+    rules = [qcore.Rule(False, tensor="h"), qcore.Rule(False, tensor="y")]
+    assert names(quantize_model(model, ranges="graph", rules=rules)).count("FULLY_CONNECTED") == 2
+    whole = partly(Builder(), first_range=True)
+    assert quantize_model(whole, ranges="graph").to_bytes() == quantize_model(whole).to_bytes()
+
+
+def test_inputs_without_a_range_and_what_floating_point_computes_are_named_too_but_not_what_follows() -> None:
+    b = Builder()
+    x, z = b.input("x", (1, 4)), b.tensor("z", (1, 4))
+    s, flat, y = b.tensor("s", (1, 4)), b.tensor("flat", (4,)), b.tensor("y", (4,))
+    b.op("NEG", [rounded(b, x, -1, 1)], z)
+    b.op("ADD", [x, z], s)
+    b.op("RESHAPE", [s, b.constant("shape", [4], "int32")], flat)
+    b.op("ABS", [flat], y)
+    with pytest.raises(QuantizationError, match=r"for 4 of its tensors: 'x' \(an input\), 'z' \(NEG\), 's' \(ADD\), 'flat' \(RESHAPE\)"):
+        quantize_model(b.model(rounded(b, y, 0, 2)), ranges="graph")
+
+
+def test_many_tensors_without_a_range_are_counted() -> None:
+    b = Builder()
+    h = rounded(b, b.input("x", (1, 4)), -1, 1)
+    for i in range(10):
+        h = b.op("ABS", [h], b.tensor(f"h{i}", (1, 4))).outputs[0]
+    with pytest.raises(QuantizationError, match=r"no range for 10 of its tensors: 'h0' \(ABS\), .*, 'h7' \(ABS\) and 2 more;"):
+        quantize_model(b.model(h), ranges="graph")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"mode": "float16"}, "ranges='graph' does not apply to mode 'float16'; it does to int8, int16x8"),
+        ({"convention": "ai-edge", "calibration": [np.zeros((1, 5), np.float32)]}, "ranges='graph' does not apply to convention 'ai-edge'"),
+        ({"ranges": "file"}, "ranges: got 'file', expected one of 'graph', None"),
+        ({"accuracy": "max", "samples": [np.zeros((1, 5), np.float32)]}, "accuracy does not go with ranges='graph'"),
+    ],
+)
+def test_ranges_from_the_graph_go_with_some_arguments(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quantize_model(trained(), **{"ranges": "graph", **arguments})
+
+
+def test_a_graph_without_fake_quantization_has_no_ranges_to_take() -> None:
+    with pytest.raises(InputError, match="ranges='graph': no operator of the model rounds"):
+        quantize_model(dense(RNG), calibration=[np.zeros((1, 64), np.float32)], ranges="graph")
+
+
+def activated(before: tuple[float, float] | None) -> Model:
+    """x -> FULLY_CONNECTED -> h -> RELU -> y; h may have a range."""
+    b = Builder()
+    x, h, y = b.input("x", (1, 5)), b.tensor("h", (1, 4)), b.tensor("y", (1, 4))
+    b.op("FULLY_CONNECTED", [rounded(b, x, -1, 1), b.constant("w", WEIGHTS)], h)
+    b.op("RELU", [h if before is None else rounded(b, h, *before)], y)
+    return b.model(rounded(b, y, 0, 3))
+
+
+def test_an_activation_without_a_range_before_it_is_part_of_the_operator() -> None:
+    assert names(quantize_model(activated(None), ranges="graph")) == ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+    assert names(quantize_model(activated((0, 3)), ranges="graph")) == ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+
+
+def test_an_activation_behind_another_range_stays_since_that_clips_too() -> None:
+    model = activated((-1, 1))
+    q = quantize_model(model, ranges="graph")
+    assert names(q) == ["QUANTIZE", "FULLY_CONNECTED", "RELU", "DEQUANTIZE"]
+    assert names(quantize_model(model)) == ["QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+    x = np.ones((1, 5), np.float32)
+    real, integer = (qcore.Interpreter(model_content=m).run(x)["y/fake"] for m in (model, q))
+    np.testing.assert_allclose(integer, real, atol=3 / 255)
+    assert real.max() < 1.01
+
+
 def test_two_ranges_of_one_tensor_are_both_kept() -> None:
     b = Builder()
     x, y, z = b.input("x", (1, 5)), b.tensor("y", (1, 4)), b.tensor("z", (1, 4))
@@ -182,9 +211,13 @@ def test_one_range_behind_another_is_a_requantization() -> None:
     b = Builder()
     x, y = b.input("x", (1, 5)), b.tensor("y", (1, 5))
     b.op("MUL", [rounded(b, x, -1, 1), b.constant("two", [2.0])], y)
-    q = quantize_model(b.model(rounded(b, rounded(b, y, -2, 2), -1, 1.5)), float_fallback=False)
+    model = b.model(rounded(b, rounded(b, y, -2, 2), -1, 1.5))
+    q = quantize_model(model, float_fallback=False)
     assert names(q) == ["QUANTIZE", "MUL", "DEQUANTIZE"]  # MUL computes in the last parameters at once
     assert params(output_of(q, find(q, "MUL")))[1] == [np.float32(2.5 / 255)]
+    q = quantize_model(model, ranges="graph")
+    assert names(q) == ["QUANTIZE", "MUL", "QUANTIZE", "DEQUANTIZE"]  # the first range clips too, and is kept
+    assert params(output_of(q, find(q, "MUL")))[1] == [np.float32(4 / 255)]
 
 
 def test_what_others_read_unrounded_is_no_business_of_the_range() -> None:
@@ -221,7 +254,7 @@ def test_the_interface_may_be_integers() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_bits": 16}, "tensor 'x' carries a range of 16 bits, expected 8, or 4 for constants"),
+        ({"num_bits": 16}, "tensor 'x' carries a range for int16, expected one for 8 bits"),
         ({"num_bits": 0}, "tensor 'x' carries a range of 0 bits"),
         ({"num_bits": 4}, "tensor 'x' carries a range for int4, expected one for 8 bits"),
         ({"min": np.nan}, "tensor 'x' carries no range"),
@@ -253,51 +286,3 @@ def test_ranges_in_the_file_are_those_of_calibration() -> None:
     assert Statistics.from_model(model).tensors == {}
     with pytest.raises(InputError, match="needs calibration, .* since the model carries no ranges"):
         quantize_model(model)
-
-
-def converted(function: Callable[..., Any], shape: tuple[int, ...]) -> tuple[Model, Model]:
-    """TensorFlow's float model with pairs, and what its converter makes of the same function with ``Optimize.DEFAULT``."""
-    tf = pytest.importorskip("tensorflow", reason="needs tensorflow")
-    concrete = tf.function(function, input_signature=[tf.TensorSpec(shape)]).get_concrete_function()
-    models = []
-    for optimizations in ([], [tf.lite.Optimize.DEFAULT]):
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
-        converter.optimizations = optimizations
-        models.append(read(converter.convert()))
-    return models[0], models[1]
-
-
-def network(x: Any, per_channel: bool) -> Any:
-    """Convolutions, a residual sum, a join, pooling, and an island that computes in floating point."""
-    import tensorflow as tf
-
-    rng = np.random.default_rng(3)
-
-    def weights(*shape: int) -> Any:
-        w = rng.normal(size=shape).astype(np.float32)
-        if not per_channel:
-            return fake(w, -np.abs(w).max(), np.abs(w).max(), narrow_range=True)
-        reach = np.abs(w).reshape(-1, shape[-1]).max(axis=0)
-        return tf.quantization.fake_quant_with_min_max_vars_per_channel(w, -reach, reach, narrow_range=True)
-
-    fake = tf.quantization.fake_quant_with_min_max_vars
-    x = fake(x, -1.013, 0.987)
-    y = fake(tf.nn.relu(tf.nn.conv2d(x, weights(3, 3, 3, 8), 2, "SAME") + rng.normal(size=8).astype(np.float32)), 0.0, 12.93)
-    z = fake(tf.nn.conv2d(y, weights(1, 1, 8, 8), 1, "SAME") + rng.normal(size=8).astype(np.float32), -14.01, 14.33)
-    joined = fake(tf.concat([fake(tf.nn.relu(y + z), 0.0, 15.11), tf.sin(y)], -1), 0.0, 15.11)
-    pooled = tf.reshape(tf.nn.avg_pool2d(joined, 2, 2, "SAME"), (1, -1))
-    logits = fake(tf.matmul(pooled, rng.normal(size=(64, 10)).astype(np.float32)), -90.3, 80.7)
-    return tf.nn.softmax(logits)
-
-
-@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs were expected")
-@pytest.mark.parametrize("per_channel", [True, False])
-def test_the_result_is_that_of_the_converter(per_channel: bool) -> None:
-    """Everything is equal but scales, to float32's last bits: the converter has them in double where pairs keep float32."""
-    real, want = converted(lambda x: network(x, per_channel), (1, 8, 8, 3))
-    assert names(real).count("QUANTIZE") >= 6
-    got = quantize_model(real)
-    for (what, ours), (_, theirs) in zip(flow(read(got.to_bytes()), False), flow(want, False), strict=True):
-        if isinstance(ours, dict) and "scale" in ours:
-            np.testing.assert_allclose(ours.pop("scale"), theirs.pop("scale"), rtol=3e-7, err_msg=what)
-        assert ours == theirs, what

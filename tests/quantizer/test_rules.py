@@ -121,6 +121,14 @@ def test_first_and_last_are_operators_with_weights_and_rules_add_up() -> None:
     assert rules.rules == (Rule(True, "CONV_2D", "c", weight_type="int8"), Rule(False, operator="NEG"))
 
 
+def test_first_activations_are_those_of_so_many_operators_with_weights_or_not() -> None:
+    model = branches(np.random.default_rng(0))
+    operators, tensors = model.subgraphs[0].operators, model.subgraphs[0].tensors
+    rules = Rules.first_activations(model, 2)
+    assert [rules.activation_type(operator, tensors) for operator in operators[:3]] == ["int16", "int16", None]
+    assert Rules.first_activations(model, 0) == Rules()
+
+
 @pytest.mark.parametrize("name", ["weight_type", "activation_type"])
 def test_types_without_kernels_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}='int2'"):

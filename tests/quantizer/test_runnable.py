@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qcore.errors import InputError, QuantizationError
-from qcore.model import Model, Quantization, Table, Tensor
+from qcore.model import Model, Tensor
 from qcore.quantizer import quantize_model
 from qcore.quantizer.graph import params_of
 from qcore.schema.check import check
@@ -67,20 +67,17 @@ def scatter_nd() -> Model:
     return b.model(y)
 
 
+def lookup() -> Model:
+    b = Builder()
+    ids, y = b.input("ids", (2,), "int32"), b.tensor("y", (2, 4))
+    b.op("EMBEDDING_LOOKUP", [ids, b.constant("table", np.arange(12).reshape(3, 4))], y)
+    return b.model(y)
+
+
 def padv2(value: float = -0.5) -> Model:
     b = Builder()
     x, y = b.input("x", (2,)), b.tensor("y", (4,))
     b.op("PADV2", [x, b.constant("pads", [[1, 1]], "int32"), b.constant("value", np.float32(value))], y)
-    return b.model(y)
-
-
-def blockwise() -> Model:
-    b = Builder()
-    x, y, w = b.input("x", (1, 4)), b.tensor("y", (1, 3)), b.tensor("w", (3, 4), "int8")
-    scales = b.constant("scales", np.ones((3, 1)))
-    b.tensors[w].quantization = Quantization(details=Table("BlockwiseQuantization", {"scales": scales, "zero_points": -1, "block_size": 4}))
-    b.tensors[w].buffer.data = np.zeros(12, np.uint8)
-    b.op("FULLY_CONNECTED", [x, w], y)
     return b.model(y)
 
 
@@ -90,8 +87,8 @@ WIDE = "the range of its output or of an input is too wide"
 
 KEPT: list[Any] = [
     ("int8", reverse_sequence, {}, "REVERSE_SEQUENCE", NO_KERNEL),
-    ("int8", blockwise, {}, "FULLY_CONNECTED", NO_KERNEL),
     ("int8", run_time_filter, {"filter": (0, 1)}, "CONV_2D", "its filter is computed at run time, and has a zero point"),
+    ("int8", lookup, {}, "EMBEDDING_LOOKUP", "it copies codes of its table, whose scales are not that of its output"),
     ("int8", lambda: binary("ADD"), {"y": (0, 0)}, "ADD", NARROW),
     ("int8", lambda: binary("ADD"), {"x": (-3e38, 0), "y": (-3e38, 0)}, "ADD", WIDE),
     ("int8", lambda: binary("SQUARED_DIFFERENCE"), {"y": (0, 0)}, "SQUARED_DIFFERENCE", NARROW),

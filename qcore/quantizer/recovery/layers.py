@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,35 @@ from qcore.kernels.opdef import Array
 from qcore.model import OPTIONAL, Model, Operator, Tensor
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.numerics.dtypes import element_type
+from qcore.quantizer.blocks import scales_of
 from qcore.quantizer.graph import Graph, real_constant, set_constant, to_quantization
 from qcore.quantizer.recovery.moments import Real
-from qcore.quantizer.recovery.rows import FORMS, Form
+from qcore.quantizer.recovery.rows import Form
 from qcore.quantizer.recovery.solve import INT4, INT8, Grid
+from qcore.quantizer.weight_kernels import Case, Granularity, misreads_least_code
 from qcore.schema import constant
 
-INPUT, FILTER, BIAS = 0, 1, 2
-"""The slots of operators in FORMS."""
 
-_GRIDS: Mapping[str, Grid] = MappingProxyType({"int8": INT8, "int4": INT4})
+class Slots(NamedTuple):
+    """Which inputs of an operator are what."""
+
+    input: int
+    filter: int
+    bias: int
+
+
+SLOTS = MappingProxyType(
+    {
+        "CONV_2D": Slots(0, 1, 2),
+        "DEPTHWISE_CONV_2D": Slots(0, 1, 2),
+        "FULLY_CONNECTED": Slots(0, 1, 2),
+        "TRANSPOSE_CONV": Slots(2, 1, 3),
+    }
+)
+"""By the operator's name, of all that have a form."""
+
+GRIDS: Mapping[str, Grid] = MappingProxyType({"int8": INT8, "int4": INT4})
+"""The codes that weights may have, by their type."""
 
 _GUARDED_MAX = 2**30 - 1
 """Greatest magnitude of a bias, as the quantizer guards it: half of int32."""
@@ -34,7 +53,7 @@ class Solution:
     """Constants of a quantized operator.
 
     codes: integers in float64[groups, outputs, depth].
-    scale: float64[groups, outputs], real units per step.
+    scale: float64[groups, outputs], or [groups, outputs, blocks], real units per step.
     bias: float64[groups, outputs], real units.
     """
 
@@ -45,7 +64,8 @@ class Solution:
     @property
     def weights(self) -> Real:
         """float64[groups, outputs, depth]: the weights that the codes stand for."""
-        return self.codes * self.scale[..., np.newaxis]
+        blocks = self.scale if self.scale.ndim == 3 else self.scale[..., np.newaxis]
+        return self.codes * np.repeat(blocks, self.codes.shape[2] // blocks.shape[2], axis=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +75,10 @@ class Layer:
     graph: of the quantized model; the float one's has the same number.
     real: the operator of the float model. operator: its counterpart in the quantized one.
     weights: float32, of the float filter. bias: float32[channels]; zeros where the operator has none.
-    codes: the tensor that holds the quantized weights; no other operator reads it.
+    codes: the tensor that holds the quantized weights. scales: the one that holds the scales of their blocks, if they have blocks.
+    case: what it is to the table of ``weight_kernels``.
     input_scale: of quantized inputs; None of real ones.
+    sharing: the layers that have these weights, itself among them, in the order they run.
     """
 
     graph: Graph
@@ -65,7 +87,10 @@ class Layer:
     weights: NDArray[np.float32]
     bias: NDArray[np.float32]
     codes: Tensor
+    scales: Tensor | None
+    case: Case
     input_scale: float | None
+    sharing: list[Layer] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -73,9 +98,15 @@ class Layer:
         return self.graph.tensors[self.operator.outputs[0]].name
 
     @property
+    def slots(self) -> Slots:
+        """Which of its inputs are what."""
+        return SLOTS[self.operator.name]
+
+    @property
     def grid(self) -> Grid:
         """The codes that its weights may have."""
-        return _GRIDS[self.codes.dtype]
+        grid = GRIDS[self.codes.dtype]
+        return replace(grid, low=-grid.high) if misreads_least_code(self.case) else grid
 
     @property
     def per_channel(self) -> bool:
@@ -88,6 +119,11 @@ class Layer:
         q = self.codes.quantization
         assert q is not None
         return q.quantized_dimension if q.scale.size > 1 else None
+
+    @property
+    def block_size(self) -> int | None:
+        """Weights of a row that share a scale, where blocks of them do."""
+        return None if self.scales is None else self.weights.shape[1] // self.scales.shape[1]
 
     def problem(self, form: Form) -> tuple[Real, Real]:
         """The float weights and bias: float64[groups, outputs, depth] and float64[groups, outputs]."""
@@ -102,51 +138,47 @@ class Layer:
 
     def read(self, form: Form) -> Solution:
         """The constants that it has now."""
+        codes = form.matrix(_value(self.codes)).astype(np.float64)
+        bias = self._present_bias().reshape(codes.shape[:2])
+        if self.scales is not None:
+            return Solution(codes, _value(self.scales).astype(np.float64)[np.newaxis], bias)
         assert self.codes.quantization is not None
-        codes = form.matrix(self._present_codes()).astype(np.float64)
         scale = np.broadcast_to(self.codes.quantization.scale.astype(np.float64), len(self.bias)).reshape(codes.shape[:2])
-        return Solution(codes, scale, self._present_bias().reshape(codes.shape[:2]))
+        return Solution(codes, scale, bias)
 
     def write(self, form: Form, solution: Solution) -> None:
         """Gives it other constants; a bias where it has none."""
-        codes = self._present_codes().copy()
+        codes = _value(self.codes).copy()
         form.put(codes, solution.codes.astype(codes.dtype))
+        bias = solution.bias.reshape(-1).astype(np.float32)
+        if self.scales is not None:
+            set_constant(self.codes, codes, self.codes.dtype, self.codes.quantization)
+            set_constant(self.scales, solution.scale.reshape(self.scales.shape).astype(np.float16), "float16")
+            self._write_bias(bias, np.ones(1, np.float32))
+            return
         scale = solution.scale.reshape(-1) if self.per_channel else solution.scale.reshape(-1)[:1]
         params = QuantParams(scale.astype(np.float32), np.zeros(1, np.int64), self.codes.dtype, self.quantized_dimension)
-        self.write_constants(codes, params, solution.bias.reshape(-1).astype(np.float32))
+        self.write_constants(codes, params, bias)
 
     def write_constants(self, codes: Array, params: QuantParams, bias: NDArray[np.float32]) -> None:
         """The same, in their places: codes like the filter, real values of the bias, which is rounded to its own codes."""
         set_constant(self.codes, codes, params.dtype, to_quantization(params))
         self._write_bias(bias, params.scale)
 
-    def _present_codes(self) -> Array:
-        values = constant(self.codes)
-        assert values is not None
-        return values
-
     def _present_bias(self) -> Real:
         tensor = self._bias_tensor()
         if tensor is None:
             return np.zeros(len(self.bias))
-        values = constant(tensor)
-        assert values is not None
+        values = _value(tensor)
         scale = 1.0 if tensor.quantization is None or tensor.dtype == "float32" else tensor.quantization.scale.astype(np.float64)
         return values.reshape(-1) * scale
 
     def _bias_tensor(self) -> Tensor | None:
-        index = optional_input(self.operator, BIAS)
+        index = optional_input(self.operator, self.slots.bias)
         return None if index == OPTIONAL else self.graph.tensors[index]
 
     def _write_bias(self, bias: NDArray[np.float32], filter_scale: NDArray[np.float32]) -> None:
-        tensor = self._bias_tensor()
-        if tensor is None:
-            wide = self.graph.tensors[self.operator.inputs[INPUT]].dtype == "int16"
-            dtype = "float32" if self.input_scale is None else "int64" if wide else "int32"
-            zeros = np.zeros(len(bias), element_type(dtype).storage)
-            self.operator.inputs[BIAS:] = [self.graph.add_constant(f"{self.name}_bias", zeros, dtype)]
-            tensor = self._bias_tensor()
-            assert tensor is not None
+        tensor = self._own_bias(bias)
         if self.input_scale is None:
             set_constant(tensor, bias.reshape(tensor.shape), "float32")
             return
@@ -154,18 +186,30 @@ class Layer:
         params = QuantParams(found.scale, np.zeros(1, np.int64), tensor.dtype, 0 if found.scale.size > 1 else None)
         set_constant(tensor, found.data.reshape(tensor.shape), tensor.dtype, to_quantization(params))
 
+    def _own_bias(self, like: NDArray[np.float32]) -> Tensor:
+        """The tensor of its bias: a new one where it has none, or another operator reads it too."""
+        tensor, slot = self._bias_tensor(), self.slots.bias
+        if tensor is None:
+            wide = self.graph.tensors[self.operator.inputs[self.slots.input]].dtype == "int16"
+            dtype = "float32" if self.input_scale is None else "int64" if wide else "int32"
+            values = np.zeros(len(like), element_type(dtype).storage)
+        elif len(self.graph.consumers()[self.operator.inputs[slot]]) > 1:
+            dtype, values = tensor.dtype, _value(tensor)
+        else:
+            return tensor
+        self.operator.inputs[slot:] = [self.graph.add_constant(f"{self.name}_bias", values, dtype)]
+        return self.graph.tensors[self.operator.inputs[slot]]
+
 
 def optional_input(operator: Operator, slot: int) -> int:
     """The number of an input that may be left out."""
     return operator.inputs[slot] if slot < len(operator.inputs) else OPTIONAL
 
 
-def _reads_weights(operator: Operator) -> bool:
-    return OPTIONAL not in (optional_input(operator, INPUT), optional_input(operator, FILTER))
-
-
 def find_layers(model: Model, quantized: Model, origins: Mapping[Operator, Operator]) -> list[Layer]:
-    """The operators of a quantized model that have integer weights of their own, in the order they run.
+    """The operators of a quantized model that have integer weights, in the order they run.
+
+    Weights that something else reads too are left out, unless all that read them are such operators, of one type.
 
     Args:
         model: the float model.
@@ -175,38 +219,63 @@ def find_layers(model: Model, quantized: Model, origins: Mapping[Operator, Opera
     found = []
     for index, subgraph in enumerate(quantized.subgraphs):
         graph, real = Graph(quantized, index), Graph(model, index)
-        readers = graph.consumers()
-        producers = graph.producers()
+        producers, layers = graph.producers(), dict[Operator, Layer]()
         for operator in subgraph.operators:
             origin = origins.get(operator)
-            if operator.name in FORMS and origin is not None and _reads_weights(operator) and _reads_weights(origin):
-                layer = _layer(graph, operator, real, origin, producers, readers)
-                if layer is not None:
-                    found.append(layer)
+            layer = None if origin is None else _layer(graph, operator, real, origin, producers)
+            if layer is not None:
+                layers[operator] = layer
+        found += _known_readers(graph, layers)
     return found
 
 
-def _layer(
-    graph: Graph, operator: Operator, real: Graph, origin: Operator, producers: Mapping[int, Operator], readers: Mapping[int, Any]
-) -> Layer | None:
-    """The layer that an operator is; None where its constants are not known, shared, or of another kind."""
-    filter, bias = operator.inputs[FILTER], optional_input(operator, BIAS)
-    if len(readers[filter]) > 1 or (bias != OPTIONAL and (len(readers[bias]) > 1 or not graph.tensors[bias].is_constant)):
+def _known_readers(graph: Graph, layers: Mapping[Operator, Layer]) -> list[Layer]:
+    """Those of the layers whose weights no operator of another type reads; each learns of those that have the same weights."""
+    readers, found = graph.consumers(), list[Layer]()
+    same: dict[tuple[int, Case, bytes], list[Layer]] = {}
+    for operator, layer in layers.items():
+        users = {use.operator for use in readers[operator.inputs[layer.slots.filter]]}
+        stored = [use for uses in readers.values() for use in uses if graph.tensors[use.operator.inputs[use.slot]] is layer.codes]
+        if len(stored) > len(users) or any(user not in layers or user.name != operator.name for user in users):
+            continue
+        found.append(layer)
+        assert layer.codes.quantization is not None
+        key = layer.real.inputs[layer.slots.filter], layer.case, layer.codes.quantization.scale.tobytes()
+        same.setdefault(key, []).append(layer)
+    for together in same.values():
+        for layer in together:
+            layer.sharing.extend(together)
+    return found
+
+
+def _layer(graph: Graph, operator: Operator, real: Graph, origin: Operator, producers: Mapping[int, Operator]) -> Layer | None:
+    """The layer that an operator is; None where its constants are not known, or of another kind."""
+    slots = SLOTS.get(operator.name)
+    if slots is None or OPTIONAL in [optional_input(each, slot) for each in (operator, origin) for slot in (slots.input, slots.filter)]:
         return None
+    input, filter = graph.tensors[operator.inputs[slots.input]], operator.inputs[slots.filter]
+    activations, bias = input.dtype, optional_input(operator, slots.bias)
     if filter in producers and producers[filter].name == "DEQUANTIZE":
-        filter = producers[filter].inputs[0]
-    codes, input = graph.tensors[filter], graph.tensors[operator.inputs[INPUT]]
-    weights, given = real_constant(real.tensors[origin.inputs[FILTER]]), optional_input(origin, BIAS)
-    if weights is None or weights.shape != codes.shape or not weights.size:
+        filter, activations = producers[filter].inputs[0], "dequantized"
+    codes, weights = graph.tensors[filter], real_constant(real.tensors[origin.inputs[slots.filter]])
+    if weights is None or weights.shape != codes.shape or not weights.size or not codes.is_constant or codes.dtype not in GRIDS:
         return None
-    channels = codes.shape[-1 if operator.name == "DEPTHWISE_CONV_2D" else 0]
+    channels, given = codes.shape[-1 if operator.name == "DEPTHWISE_CONV_2D" else 0], optional_input(origin, slots.bias)
     values = np.zeros(channels, np.float32) if given == OPTIONAL else real_constant(real.tensors[given])
-    quantization = codes.quantization
-    if values is None or not codes.is_constant or codes.dtype not in _GRIDS or len(readers[filter]) > 1:
+    if values is None or input.is_constant or (bias != OPTIONAL and not graph.tensors[bias].is_constant):
         return None
-    if quantization is None or quantization.details is not None or quantization.scale.size not in (1, channels):
+    if not (np.isfinite(weights).all() and np.isfinite(values).all()):
         return None
-    if not (np.isfinite(weights).all() and np.isfinite(values).all()) or input.is_constant:
+    quantization, scales = codes.quantization, scales_of(graph, codes)
+    if quantization is None or (scales is None and (quantization.details is not None or quantization.scale.size not in (1, channels))):
         return None
+    granularity: Granularity = "blockwise" if scales is not None else "per_channel" if quantization.scale.size > 1 else "per_tensor"
+    case = Case(operator.name, codes.dtype, granularity, activations)  # type: ignore[arg-type]
     scale = None if input.dtype == "float32" or input.quantization is None else float(input.quantization.scale[0])
-    return Layer(graph, origin, operator, weights, values.reshape(-1), codes, scale)
+    return Layer(graph, origin, operator, weights, values.reshape(-1), codes, scales, case, scale)
+
+
+def _value(tensor: Tensor) -> Array:
+    values = constant(tensor)
+    assert values is not None
+    return values

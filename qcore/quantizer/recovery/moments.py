@@ -60,6 +60,13 @@ class Moments:
             mine * self.cov_fq + theirs * other.cov_fq + apart_f[..., np.newaxis] * between,
         )
 
+    def beside(self, other: Moments) -> Moments:
+        """The moments of both, each about its own means: of operators that share weights, but have biases of their own."""
+        count = self.count + other.count
+        mine, theirs = self.count / count, other.count / count
+        names = ("mean_f", "mean_q", "cov_q", "cov_fq")
+        return Moments(count, *(mine * getattr(self, name) + theirs * getattr(other, name) for name in names))
+
 
 class Collector:
     """Moments of rows that come a few at a time: they are kept until they are worth a product.

@@ -6,21 +6,24 @@ gathered from most samples; the rest is held out, and decides method by method w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
 
 from qcore.calibration.samples import Feed
 from qcore.model import Model, Operator
-from qcore.quantizer.recovery.layers import INPUT, Layer, Solution, find_layers
+from qcore.quantizer.recovery.blockwise import descended_blocks, recovered_blocks
+from qcore.quantizer.recovery.layers import Layer, Solution, find_layers
 from qcore.quantizer.recovery.moments import Collector, Moments, Real
 from qcore.quantizer.recovery.rows import FORMS, Form
 from qcore.quantizer.recovery.running import Prefix, feeds
 from qcore.quantizer.recovery.solve import (
     Round,
+    best_pull,
     coordinate_descent,
     corrected_bias,
     fitted,
@@ -32,6 +35,7 @@ from qcore.quantizer.recovery.solve import (
     rounded,
     squared_error,
 )
+from qcore.quantizer.recovery.tables import refit_tables
 from qcore.quantizer.warning import warn
 
 WEIGHT_METHODS = ("least_squares", "weight_scales", "gptq", "coordinate_descent")
@@ -43,9 +47,6 @@ HELD_OUT = 5
 ROWS, ROWS_FOR_DEPTH = 8192, 64
 """An operator's moments are gathered from so many rows of all samples together, or so many times its depth; of more, some are drawn."""
 
-_ROWS_FOR_DEPTH = 20
-"""Least squares needs so many rows for each weight of an output: with fewer it learns the samples by heart."""
-
 _SWEEPS = 9
 """Of coordinate descent."""
 
@@ -55,12 +56,12 @@ class Gathered:
     """What samples say of a layer.
 
     form: of the operator.
-    fitted, held_out: moments of the samples that constants follow from, and of the others.
+    fitted, held_out: moments of the samples that constants follow from, and of the others; None where there are too few.
     """
 
     form: Form
     fitted: Moments
-    held_out: Moments
+    held_out: Moments | None
 
 
 def recover_weights(
@@ -85,19 +86,28 @@ def recover_weights(
         InputError: a sample does not fit.
         QCoreError: a model cannot run on it.
     """
-    real_feeds, quantized_feeds = feeds(model, samples), feeds(quantized, samples)
+    if "weight_scales" in methods:
+        refit_tables(model, quantized, origins)
+    fed = list(zip(feeds(model, samples), feeds(quantized, samples), strict=True))
+
+    def gathered(layer: Layer) -> Gathered | None:
+        own = [pair for pair in fed if pair[0].subgraph == layer.graph.index]
+        return gather(model, layer, own) if own else None
+
     for layer in find_layers(model, quantized, origins):
-        own = [pair for pair in zip(real_feeds, quantized_feeds, strict=True) if pair[0].subgraph == layer.graph.index]
-        gathered = gather(model, layer, own) if own else None
-        if gathered is not None:
-            improve(layer, gathered, methods)
+        found, shared = gathered(layer), len(layer.sharing) > 1
+        if shared and layer is layer.sharing[0]:
+            improve_together(layer.sharing, [found, *map(gathered, layer.sharing[1:])], methods)
+        if found is not None:
+            improve(layer, found, [method for method in methods if not shared or method not in WEIGHT_METHODS])
         advance(1)
 
 
 def gather(model: Model, layer: Layer, fed: Sequence[tuple[Feed, Feed]]) -> Gathered | None:
     """Runs both models up to a layer; None where they do not read the same shapes there, or infinities."""
     index = layer.graph.index
-    real, quantized = Prefix(model, index, layer.real, INPUT), Prefix(layer.graph.model, index, layer.operator, INPUT)
+    slot = layer.slots.input
+    real, quantized = Prefix(model, index, layer.real, slot), Prefix(layer.graph.model, index, layer.operator, slot)
     fitted, held_out = Collector(), Collector()
     form: Form | None = None
     for number, (real_feed, quantized_feed) in enumerate(fed):
@@ -114,54 +124,83 @@ def gather(model: Model, layer: Layer, fed: Sequence[tuple[Feed, Feed]]) -> Gath
     found = fitted.moments()
     if form is None or found is None:
         return None
-    return Gathered(form, found, held_out.moments() or found)
+    return Gathered(form, found, held_out.moments())
 
 
 def improve(layer: Layer, gathered: Gathered, methods: Collection[str]) -> None:
-    """Tries method after method, keeps each that does not hurt the held-out samples, and then solves with all samples."""
-    form, everything = gathered.form, gathered.fitted + gathered.held_out
+    """Gives a layer what ``improved`` finds."""
+    solution = improved(layer, gathered, methods)
+    if solution is not None:
+        layer.write(gathered.form, solution)
+
+
+def improve_together(layers: Sequence[Layer], gathered: Sequence[Gathered | None], methods: Collection[str]) -> None:
+    """Gives layers that share weights those that suit all of them; biases are left to each, which first get their float values.
+
+    Nothing happens where it is not known what one of them reads, or they use different taps of a filter.
+    """
+    known = [one for one in gathered if one is not None]
+    taps = [one.form.matrix(np.arange(layers[0].weights.size).reshape(layers[0].weights.shape)) for one in known]
+    if len(known) < len(layers) or any(not np.array_equal(taps[0], other) for other in taps[1:]):
+        return
+    fitted, others = [one.fitted for one in known], [one.held_out for one in known if one.held_out is not None]
+    together = Gathered(known[0].form, reduce(Moments.beside, fitted), reduce(Moments.beside, others) if others else None)
+    solution = improved(layers[0], together, methods)
+    for layer, one in zip(layers, known, strict=True):
+        if solution is not None:
+            layer.write(one.form, replace(solution, bias=layer.problem(one.form)[1]))
+
+
+def improved(layer: Layer, gathered: Gathered, methods: Collection[str]) -> Solution | None:
+    """Tries method after method, keeps each that does not hurt the held-out samples, and then solves with all samples; None if none."""
+    form, fitted, held_out = gathered.form, gathered.fitted, gathered.held_out
+    judging, everything = held_out or fitted, fitted + held_out if held_out else fitted
     weights, bias = layer.problem(form)
     present = layer.read(form)
 
     def error(solution: Solution) -> float:
-        return float(squared_error(weights, bias, solution.weights, solution.bias, gathered.held_out).sum())
+        return float(squared_error(weights, bias, solution.weights, solution.bias, judging).sum())
 
+    pull = best_pull(weights, bias, fitted, held_out) if "least_squares" in methods and held_out else math.inf
     kept: frozenset[str] = frozenset()
     least = error(present)
     for method in ("bias_correction", *WEIGHT_METHODS):
         if method in methods:
-            tried = error(solve(layer, form, gathered.fitted, kept | {method}))
+            tried = error(solve(layer, form, fitted, kept | {method}, pull))
             if tried <= least:
                 kept, least = kept | {method}, tried
-    if kept:
-        layer.write(form, solve(layer, form, everything, kept))
+    return solve(layer, form, everything, kept, pull) if kept else None
 
 
-def solve(layer: Layer, form: Form, moments: Moments, methods: Collection[str]) -> Solution:
-    """The constants that some methods give a layer."""
+def solve(layer: Layer, form: Form, moments: Moments, methods: Collection[str], pull: float) -> Solution:
+    """The constants that some methods give a layer; weights that change are rounded from least squares with that pull."""
     weights, bias = layer.problem(form)
     present = layer.read(form)
     codes, scale = present.codes, present.scale
     if set(methods) & set(WEIGHT_METHODS):
         try:
-            codes, scale = _weights(layer, form, moments, methods)
+            codes, scale = _weights(layer, form, moments, methods, pull)
         except np.linalg.LinAlgError as error:
             warn(f"accuracy: {layer.name}: {error}; its weights are left as they were")
     if "bias_correction" in methods:
-        bias = corrected_bias(weights, bias, codes * scale[..., np.newaxis], moments)
+        bias = corrected_bias(weights, bias, Solution(codes, scale, bias).weights, moments)
     return Solution(codes, scale, bias)
 
 
-def _weights(layer: Layer, form: Form, moments: Moments, methods: Collection[str]) -> tuple[Real, Real]:
+def _weights(layer: Layer, form: Form, moments: Moments, methods: Collection[str], pull: float) -> tuple[Real, Real]:
     """Codes and scales.
 
     Raises:
         LinAlgError: moments that no method can work with.
     """
-    (target, _), scale, grid = layer.problem(form), layer.read(form).scale, layer.grid
-    least, curvature = layer.least_scale().reshape(scale.shape), hessian(moments)
-    if "least_squares" in methods and moments.count >= _ROWS_FOR_DEPTH * target.shape[-1]:
-        target = least_squares_target(target, moments)
+    (weights, _), scale, grid = layer.problem(form), layer.read(form).scale, layer.grid
+    target = least_squares_target(weights, moments, pull)
+    least, curvature = layer.least_scale().reshape(target.shape[:2]), hessian(moments)
+    if layer.block_size is not None:
+        codes, scale = recovered_blocks(target, scale, curvature, grid, methods)
+        for _ in range(_SWEEPS if "coordinate_descent" in methods else 0):
+            codes, scale = descended_blocks(codes, target, scale, curvature, grid, "weight_scales" in methods)
+        return codes, scale
     to_codes: Round = partial(rounded, grid=grid)
     if "gptq" in methods:
         to_codes = partial(gptq, upper=gptq_factor(curvature), grid=grid)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from qcore.kernels import conv, depthwise, fully_connected
+from qcore.kernels import conv, depthwise, fully_connected, transpose_conv
 from qcore.kernels.common import Window
 from qcore.kernels.opdef import Array, Shape
 from qcore.kernels.windows import Tile, region
@@ -105,8 +105,35 @@ class Dense:
         filter[...] = matrix[0]
 
 
-FORMS: MappingProxyType[str, type[Convolution | Depthwise | Dense]] = MappingProxyType(
-    {"CONV_2D": Convolution, "DEPTHWISE_CONV_2D": Depthwise, "FULLY_CONNECTED": Dense}
+class Transposed:
+    """TRANSPOSE_CONV: a row is a window over the input spread out with zeros, whose taps run backwards."""
+
+    def __init__(self, params: Any) -> None:
+        self.shapes: transpose_conv.Geometry = params.geometry
+        self.places = math.prod(self.shapes.output[:3])
+
+    def rows(self, x: Real, places: Places) -> Real:
+        """See ``Form``."""
+        along = self.shapes.height, self.shapes.width
+        extents = [each.size + max(each.output * each.stride, each.input + each.pad_before) for each in along]
+        spread = np.zeros((len(x), *extents, x.shape[3]))
+        spread[:, *(slice(each.size - 1, each.size - 1 + each.output * each.stride, each.stride) for each in along)] = x
+        views = sliding_window_view(spread, [each.size for each in along], axis=(1, 2))
+        views = views[:, *(slice(each.pad_before, each.pad_before + each.input) for each in along), :, ::-1, ::-1]
+        windows = np.asarray(views[np.unravel_index(places, self.shapes.output[:3])])
+        return windows.transpose(0, 2, 3, 1).reshape(1, len(places), -1)
+
+    def matrix(self, filter: Array) -> Array:
+        """See ``Form``."""
+        return filter.reshape(1, len(filter), -1)
+
+    def put(self, filter: Array, matrix: Array) -> None:
+        """See ``Form``."""
+        filter[...] = matrix.reshape(filter.shape)
+
+
+FORMS: MappingProxyType[str, type[Convolution | Depthwise | Dense | Transposed]] = MappingProxyType(
+    {"CONV_2D": Convolution, "DEPTHWISE_CONV_2D": Depthwise, "FULLY_CONNECTED": Dense, "TRANSPOSE_CONV": Transposed}
 )
 """By the operator's name."""
 

@@ -13,6 +13,7 @@ Every function here is exact arithmetic in float64 on these, and deterministic.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,6 +24,10 @@ from qcore.quantizer.recovery.moments import Moments, Real
 
 BLOCK = 64
 """Columns that are worked on before the rest of a matrix hears of it: two matrix products in place of as many rank-one updates."""
+
+
+PULLS = (math.inf, 100.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
+"""Of least squares towards the float weights, as parts of the inputs' mean variance: candidates, the strongest first."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +77,52 @@ def squared_error(weights: Real, bias: Real, quantized: Real, quantized_bias: Re
     return np.asarray(mean**2 - 2 * crossed + np.einsum("god,god->go", quantized @ moments.cov_q, quantized))
 
 
-def least_squares_target(weights: Real, moments: Moments, shrink: float = 0.1) -> Real:
+def least_squares_target(weights: Real, moments: Moments, pull: float) -> Real:
     """The real weights that come closest to the float outputs from quantized inputs: ``W (C + l I) (A + l I)^-1``.
 
-    They make good for what rounding did to the inputs, in this operator and before it. ``l = shrink * mean(diag A)`` pulls towards W.
+    They make good for what rounding did to the inputs, in this operator and before it. ``l = pull * mean(diag A)`` pulls towards W.
 
     Args:
         weights: W, float64[groups, outputs, depth], real units.
         moments: of the inputs.
-        shrink: above 0.
+        pull: above 0; infinite for W itself.
 
     Raises:
         LinAlgError: moments that are not finite, or so far apart that float64 does not tell A from a singular matrix.
     """
-    ridge = shrink * _mean_variance(moments.cov_q) * np.eye(weights.shape[-1])
+    if np.isinf(pull):
+        return weights
+    ridge = pull * _mean_variance(moments.cov_q) * np.eye(weights.shape[-1])
     wanted = weights @ (moments.cov_fq + ridge)
     return np.asarray(np.linalg.solve(moments.cov_q + ridge, wanted.swapaxes(1, 2)).swapaxes(1, 2))
 
 
-def hessian(moments: Moments, shrink: float = 0.3) -> Real:
+def best_pull(weights: Real, bias: Real, fitted: Moments, held_out: Moments) -> float:
+    """The pull at which least squares, learned from some samples, comes closest to the float outputs on others, nothing rounded.
+
+    Few or similar samples for the depth make it strong: what they say of how inputs go together holds for them alone.
+
+    Args:
+        weights: W, float64[groups, outputs, depth], real units.
+        bias: b, float64[groups, outputs], real units.
+        fitted: moments of the inputs in the samples to learn from.
+        held_out: in those to judge by.
+
+    Returns:
+        One of PULLS.
+    """
+
+    def error(pull: float) -> float:
+        try:
+            target = least_squares_target(weights, fitted, pull)
+        except np.linalg.LinAlgError:
+            return math.inf
+        return float(squared_error(weights, bias, target, corrected_bias(weights, bias, target, fitted), held_out).sum())
+
+    return min(PULLS, key=error)
+
+
+def hessian(moments: Moments, shrink: float = 1.0) -> Real:
     """Curvature of the squared error, with enough on its diagonal to be inverted: ``A + max(0.01, shrink D / N) mean(diag A) I``.
 
     A is centred, since the bias takes every mean error out. Few rows for their depth say little about how weights go together, and so

@@ -34,7 +34,12 @@ CASES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
         {"padding": "VALID", "stride_h": 1, "stride_w": 1, "depth_multiplier": 2},
     ),
     "dense": ("FULLY_CONNECTED", (3, 8), (5, 8), {}),
+    "transposed same": ("TRANSPOSE_CONV", (2, 3, 4, 3), (5, 3, 2, 3), {"padding": "SAME", "stride_h": 2, "stride_w": 1}),
+    "transposed valid": ("TRANSPOSE_CONV", (1, 3, 4, 2), (3, 2, 4, 2), {"padding": "VALID", "stride_h": 3, "stride_w": 2}),
 }
+
+TRANSPOSED = {"SAME": (6, 4), "VALID": (9, 11)}
+"""Heights and widths that the transposed cases give; the rows and columns that no input reaches are the bias alone."""
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -46,7 +51,12 @@ def test_rows_times_weights_is_what_the_operator_computes(case: str) -> None:
     channels = filter_shape[-1 if name == "DEPTHWISE_CONV_2D" else 0]
     input, weights = b.input("x", shape), b.constant("w", filter)
     output = b.tensor("y", (1,) * len(shape))
-    b.op(name, [input, weights, b.constant("b", np.zeros(channels))], output, **options)
+    bias = b.constant("b", np.zeros(channels))
+    if name == "TRANSPOSE_CONV":
+        sizes = TRANSPOSED[options["padding"]]
+        b.op(name, [b.constant("shape", [shape[0], *sizes, channels], "int32"), weights, input, bias], output, **options)
+    else:
+        b.op(name, [input, weights, bias], output, **options)
     interpreter = Interpreter(model_content=b.model(output))
     (expected,) = interpreter.run(x).values()
     step = interpreter._session.executor().allocated().operators[0].step

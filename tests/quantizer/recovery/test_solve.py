@@ -12,6 +12,7 @@ from qcore.quantizer.recovery.solve import (
     INT4,
     INT8,
     Grid,
+    best_pull,
     coordinate_descent,
     corrected_bias,
     curved_error,
@@ -86,7 +87,7 @@ def test_squared_errors_differ_as_those_measured_do() -> None:
 
 def test_the_least_squares_target_is_numpys_where_shrinking_is_next_to_nothing() -> None:
     weights, _, x_f, x_q, moments = problem(4)
-    found = least_squares_target(weights, moments, shrink=1e-12)
+    found = least_squares_target(weights, moments, pull=1e-12)
     for g in range(2):
         centred_f, centred_q = x_f[g] - x_f[g].mean(axis=0), x_q[g] - x_q[g].mean(axis=0)
         expected = np.linalg.lstsq(centred_q, centred_f @ weights[g].T, rcond=None)[0].T
@@ -97,7 +98,29 @@ def test_the_least_squares_target_is_the_weights_themselves_where_inputs_are_the
     rng = np.random.default_rng(5)
     x, _ = pair(rng)
     weights = rng.normal(size=(2, 3, 4))
-    np.testing.assert_allclose(least_squares_target(weights, Moments.of(x, x)), weights, rtol=1e-9)
+    np.testing.assert_allclose(least_squares_target(weights, Moments.of(x, x), pull=0.1), weights, rtol=1e-9)
+
+
+def noisy(rng: np.random.Generator, count: int, depth: int = 40) -> Moments:
+    """Inputs that go together in few ways, and what rounding leaves of them."""
+    x = rng.normal(size=(1, count, 3)) @ np.random.default_rng(7).normal(size=(1, 3, depth))
+    return Moments.of(x, x + rng.normal(size=x.shape))
+
+
+def test_the_best_pull_is_weak_after_many_rows_and_strong_after_few() -> None:
+    rng = np.random.default_rng(8)
+    weights, bias, others = rng.normal(size=(1, 5, 40)), rng.normal(size=(1, 5)), noisy(rng, 5000)
+    pulls = [best_pull(weights, bias, noisy(rng, count), others) for count in (20000, 8)]
+    assert pulls[0] < pulls[1]
+
+
+def test_the_best_pull_all_but_leaves_weights_alone_where_nothing_is_to_be_learned() -> None:
+    rng = np.random.default_rng(9)
+    weights, bias = rng.normal(size=(1, 5, 40)), rng.normal(size=(1, 5))
+    x, y = rng.normal(size=(2, 1, 30, 40))
+    unrelated = Moments.of(x, rng.normal(size=x.shape)), Moments.of(y, y)
+    assert best_pull(weights, bias, *unrelated) >= 10
+    assert least_squares_target(weights, unrelated[0], np.inf) is weights
 
 
 def test_gptq_follows_its_definition_column_by_column_past_a_block() -> None:
@@ -195,7 +218,7 @@ def test_dead_inputs_neither_fail_nor_move_weights() -> None:
     x_f, x_q = pair(rng)
     x_f[0], x_q[0], x_f[1, :, 2], x_q[1, :, 2] = 3.0, 3.0, 0.0, 0.0
     moments, weights, scale = Moments.of(x_f, x_q), rng.normal(size=(2, 3, 4)), np.full((2, 3), 0.2)
-    target, curvature = least_squares_target(weights, moments), hessian(moments)
+    target, curvature = least_squares_target(weights, moments, pull=0.1), hessian(moments)
     np.testing.assert_allclose(target[0], weights[0], rtol=1e-12)
     codes = gptq(target, scale, gptq_factor(curvature), INT4)
     np.testing.assert_array_equal(codes[0], rounded(weights, scale, INT4)[0])
