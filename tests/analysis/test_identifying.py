@@ -15,6 +15,7 @@ from qcore.errors import InputError
 from qcore.kernels import delegate_functions, float_functions, library_functions
 from qcore.kernels.opdef import Arithmetic
 from qcore.model import Model, Subgraph
+from tests.calibration.models import counter
 from tests.conformance.harness import RESOLVERS, T, one_operator, run_tflite
 from tests.quantizer.builder import Builder
 
@@ -212,6 +213,12 @@ def test_subgraphs_that_operators_call_are_replayed_too() -> None:
         assert qcore.identify(composite(1), x, function(x)).arithmetic == arithmetic
     found = qcore.identify(composite(0), x, x)
     assert [verdict.note for verdict in found.verdicts] == ["not computed: subgraph 0 calls itself, by way of [0]"]
+
+
+def test_operators_without_outputs_are_run_for_what_they_assign() -> None:
+    x = np.arange(4, dtype=np.float32).reshape(1, 4)
+    found = qcore.identify(counter(), [x], [x])
+    assert found.fits == get_args(Arithmetic)
 
 
 def test_attention_is_an_operator_of_xnnpack() -> None:

@@ -17,7 +17,8 @@ REALS = ("float32", "int32", "int64", "bool")
 
 def is_real(node: Node) -> bool:
     """It computes with floats alone: nothing is quantized."""
-    return node.output.dtype == "float32" and all(i is None or i.dtype in REALS for i in node.inputs)
+    outputs = [output.dtype for output in node.outputs]
+    return outputs[:1] == ["float32"] and all(i is None or i.dtype in REALS for i in node.inputs)
 
 
 def left_to_builtin(node: Node) -> bool:
