@@ -200,8 +200,7 @@ def integer(p: IntegerParams, x: Array, y: Array) -> Array:
     sums = packed.product(x.swapaxes(-1, -2) if p.adj_x else x)
     if p.output is None:
         return sums.astype(np.int32, copy=False)
-    offset = p.x_zero_point * packed.sums[..., np.newaxis, :]
-    return p.output(sums - offset.astype(p.output.accumulator), None)
+    return p.output(sums - p.x_zero_point * packed.sums[..., np.newaxis, :], None)
 
 
 BATCH_MATMUL = OpDef(

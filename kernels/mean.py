@@ -28,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcore.kernels.common import integers
 from qcore.kernels.delegate import EIGHT_BITS, delegated, is_static, scale_ratio
@@ -207,6 +208,11 @@ def mean_integer(what: Reduction, x: Array, _axis: Array) -> Array:
     return truncated.astype(x.dtype).reshape(what.output)
 
 
+def sums_of_codes(p: QuantizedParams, x: Array) -> NDArray[np.int64]:
+    """Sums along the axes, less what zero points take off: what the int32 accumulators would be that wrap."""
+    return np.asarray(np.add.reduce(x, axis=p.reduction.axes, dtype=np.int64) - p.subtracted)
+
+
 def sum_quantized(p: QuantizedParams, x: Array, _axis: Array) -> Array:
     """Sum or mean of quantized values, as requantize has it.
 
@@ -218,8 +224,7 @@ def sum_quantized(p: QuantizedParams, x: Array, _axis: Array) -> Array:
     """
     if p.reduction.count == 0:
         return np.zeros(p.reduction.output, x.dtype)
-    sums = np.asarray(np.add.reduce(x, axis=p.reduction.axes, dtype=np.int64) - p.subtracted).astype(np.int32)
-    quantized = p.requantize(sums).astype(np.int64) + p.added
+    quantized = p.requantize(sums_of_codes(p, x).astype(np.int32)).astype(np.int64) + p.added
     return np.clip(quantized, p.quantized_min, p.quantized_max).astype(x.dtype).reshape(p.reduction.output)
 
 

@@ -132,6 +132,13 @@ def window_counts(p: Params) -> Array:
     return np.multiply.outer(p.height.counts(), p.width.counts())[..., np.newaxis]
 
 
+def dividends(x: Array, p: Params) -> Array:
+    """Sum of each window of integers, and half its count away from zero, in the type of x: over the count, cut off, it is the average."""
+    sums, half = window_sums(x, p), window_counts(p) // 2
+    moved: Array = np.where(sums > 0, sums + half, sums - half)
+    return moved
+
+
 def average_quantized(p: Params, x: Array) -> Array:
     """Average of the integers, rounded half away from zero.
 
@@ -139,11 +146,9 @@ def average_quantized(p: Params, x: Array) -> Array:
         p: windows and activation bounds.
         x: int8 | uint8 | int16[batch, height, width, channels].
 
-    The int32 sum cannot overflow for windows of up to 2**16 elements; TensorFlow Lite sums in int32 too, so larger ones wrap alike.
+    The int32 dividend holds for windows of less than 2**16 elements; TensorFlow Lite sums in int32 too, so larger ones wrap alike.
     """
-    sums, counts = window_sums(x.astype(np.int32), p), window_counts(p)
-    magnitude = (np.abs(sums) + counts // 2) // counts
-    average: Array = np.where(sums < 0, -magnitude, magnitude)
+    average: Array = np.trunc(dividends(x.astype(np.int32), p) / window_counts(p))
     return average.clip(p.activation_min, p.activation_max).astype(x.dtype)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from qcore.edit_io import IoType, set_io_types, use_listed_codes
 from qcore.errors import InputError, ModelError, QuantizationError
@@ -169,7 +170,7 @@ def rescale(model: Model, name: str, scale: ArrayLike, zero_point: ArrayLike | N
     reals = {i: _real(graph.tensors[i]) for i in biases}
     if (codes := constant(tensor)) is not None:
         _set_elements(model, tensor, quantize(dequantize(codes, old), new))
-    tensor.quantization = Quantization(new.scale.copy(), new.zero_point.copy(), axis, details=tensor.quantization.details)
+    tensor.quantization = _with_scales(tensor.quantization, new.scale, new.zero_point)
     for i, (_, input, filter) in biases.items():
         _rescale_bias(model, graph.tensors[i], reals[i], graph.tensors[input], graph.tensors[filter])
 
@@ -252,4 +253,10 @@ def _rescale_bias(model: Model, bias: Tensor, real: Array | None, input: Tensor,
     if np.abs(found.data.astype(np.float64)).max(initial=0) >= element_type(bias.dtype).quantized_max:
         raise QuantizationError(f"rescale: bias '{bias.name}' would not fit {bias.dtype}: its greatest value is {np.abs(real).max():.6g}")
     _set_elements(model, bias, found.data.reshape(bias.shape))
-    bias.quantization = Quantization(found.scale, np.zeros(found.scale.size, np.int64))
+    bias.quantization = _with_scales(bias.quantization or Quantization(), found.scale, np.zeros(found.scale.size, np.int64))
+
+
+def _with_scales(q: Quantization, scale: NDArray[np.float32], zero_point: NDArray[np.int64]) -> Quantization:
+    """The same with other scales. The range seen at training stays what it was, where there are as many scales as before."""
+    seen = q if scale.size == q.scale.size else Quantization()
+    return replace(q, scale=scale.copy(), zero_point=zero_point.copy(), min=seen.min, max=seen.max)

@@ -102,6 +102,18 @@ def test_another_scale_lets_constants_and_biases_follow() -> None:
     assert (model.tensor(IMAGE).quantization.scale[0], model.tensor(IMAGE).quantization.zero_point[0]) == (np.float32(0.005), -100)  # type: ignore[union-attr]
 
 
+def test_a_finer_scale_and_back_gives_the_same_bytes() -> None:
+    """The range seen at training stays, too."""
+    model = digits()
+    image = model.tensor(IMAGE)
+    assert image.quantization is not None
+    image.quantization.min, image.quantization.max = np.float32([-1]), np.float32([1])
+    before = model.to_bytes()
+    for factor in (0.5, 2):
+        edit.rescale(model, IMAGE, image.quantization.scale * np.float32(factor))
+    assert model.to_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("name", "scale", "error", "message"),
     [

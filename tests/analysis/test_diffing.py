@@ -194,3 +194,24 @@ def test_json_has_no_infinities() -> None:
     found = qcore.diff(b.model(2), c.model(2))
     assert found.constants == (ValueChange("k", ("float32", "float32"), 2, 1, None, np.inf),)
     assert json.loads(found.to_json())["constants"][0]["real"] == "Infinity"
+
+
+def test_handles_of_variables_are_no_values() -> None:
+    """A handle is a number of one run: in another order a variable has another, and holds the same."""
+
+    def two_variables(order: tuple[str, str]) -> Model:
+        b = Builder()
+        x = b.input("x", (1,))
+        handles = {name: b.tensor(name, (1,), "resource") for name in ("first", "second")}
+        for name in order:
+            b.op("VAR_HANDLE", [], handles[name], container="", shared_name=name)
+        for handle in handles.values():
+            b.op("ASSIGN_VARIABLE", [handle, x], [])
+        outputs = [b.tensor(f"{name} again", (1,)) for name in handles]
+        for handle, output in zip(handles.values(), outputs, strict=True):
+            b.op("READ_VARIABLE", [handle], output)
+        return b.model(*outputs)
+
+    found = qcore.diff(two_variables(("first", "second")), two_variables(("second", "first")), np.float32([1]))
+    assert not found.equal
+    assert found.values == ()

@@ -24,6 +24,7 @@ from qcore.numerics.derivation import Line
 from qcore.numerics.dtypes import element_type
 from qcore.runtime.real_values import random_elements
 from tests.conformance.harness import RESOLVERS, T, one_operator, run_tflite
+from tests.kernels.blockwise import with_blocks
 
 ARITHMETICS = get_args(Arithmetic)
 MODELS = Path(__file__).parents[3] / "shared" / "models"
@@ -327,6 +328,24 @@ def models() -> list[Any]:
         add("CONCATENATION", [plain, plain], [T(dtype, (4, 6), plain.scale, plain.zero_point)], {"axis": 0})
         add("PAD", [plain, T("int32", (2, 2), value=[1, 1, 0, 2])], [T(dtype, (4, 8), plain.scale, plain.zero_point)])
     add("CONCATENATION", [q("uint8", (2, 6)), q("uint8", (2, 6), 0.07, 9)], [q("uint8", (2, 12))], {"axis": 1})
+    for dtype in (*every, "float32"):
+        for half in (False, True):
+            size = T("int32", (2,), value=[5, 7])
+            add("RESIZE_BILINEAR", [q(dtype, (1, 3, 4, 2)), size], [q(dtype, (1, 5, 7, 2))], {"half_pixel_centers": half})
+        if dtype in eight:
+            add("DIV", [q(dtype, (3, 20)), q(dtype, (20,), 0.07, 50)], [q(dtype, (3, 20), 0.09)], {"fused_activation_function": "RELU"})
+            add("LESS", [q(dtype, (3, 20)), q(dtype, (20,), 0.07, 50)], [T("bool", (3, 20))])
+    ids = T("int32", (3,), value=[4, 0, 3])
+    for dtype, scale in (("int8", [0.1, 0.2, 0.3, 0.4, 0.5]), ("int4", 0.1)):
+        add("EMBEDDING_LOOKUP", [ids, T(dtype, (5, 6), scale, value=rng.integers(-7, 8, (5, 6)))], [T("float32", (3, 6))])
+    add("L2_POOL_2D", [T("float32", (1, 4, 4, 3))], [T("float32", (1, 4, 4, 3))], pool)
+    strides = {"stride_d": 1, "stride_h": 1, "stride_w": 1}
+    add("CONV_3D", [T("float32", (1, 3, 4, 5, 2)), T("float32", (2, 3, 2, 2, 4))], [T("float32", (1, 3, 4, 5, 4))], strides)
+    deep = [T("int32", (5,), value=[1, 4, 8, 5, 3]), T("float32", (2, 3, 2, 3, 4)), T("float32", (1, 3, 3, 4, 4))]
+    add("CONV_3D_TRANSPOSE", deep, [T("float32", (1, 4, 8, 5, 3))], {**strides, "padding": "VALID", "stride_h": 2})
+    w = T("int4", (5, 64), value=rng.integers(-7, 8, (5, 64)))
+    blocks = one_operator("FULLY_CONNECTED", [q("float32", (2, 64)), w, bias("float32", 5, T("float32", ()))], [T("float32", (2, 5))])
+    found.append(("FULLY_CONNECTED-blockwise", with_blocks(blocks, 1, 32, rng.uniform(0.01, 0.1, (5, 2)))))
     return [pytest.param(model, id=name) for name, model in found]
 
 

@@ -45,6 +45,10 @@ def dense(scales: int = 1, dtype: str = "int8", rows: int = 1) -> Model:
     return one_operator("FULLY_CONNECTED", [x(rows, 6, dtype=dtype), weights(4, 6, scales=scales), bias], [x(rows, 4, dtype=dtype)])
 
 
+def dense_int4_of_int16() -> Model:
+    return one_operator("FULLY_CONNECTED", [x(1, 6, dtype="int16"), weights(4, 6, dtype="int4"), None], [x(1, 4, dtype="int16")])
+
+
 def rules(found: Lint) -> set[str]:
     return {finding.rule for finding in found}
 
@@ -58,6 +62,13 @@ BROKEN = [
     ("tflm/operator", one_operator("GELU", [x(4)], [x(4)]), "does not have"),
     ("tflm/per-channel-dense", dense(scales=4), "4 scales"),
     ("tflm/inputs", one_operator("CONCATENATION", [x(1, 4)] * 11, [x(1, 44)], {"axis": 1}), "11 inputs"),
+    ("tflm/constant", one_operator("TRANSPOSE", [x(2, 3), T("int32", (2,))], [x(3, 2)]), "run time"),
+    ("tflm/constant", one_operator("STRIDED_SLICE", [x(4), *[T("int32", (1,))] * 3], [x(2)]), "begin"),
+    ("tflm/constant", one_operator("FILL", [T("int32", (0,), value=[]), x(dtype="float32")], [x(dtype="float32")]), "no elements"),
+    ("tflm/rank", one_operator("STRIDED_SLICE", [x(1, 1, 1, 1, 4), *[T("int32", (5,), value=[1] * 5)] * 3], [x(4)]), "5 dimensions"),
+    ("tflm/empty", one_operator("ADD", [x(2, 0), x(2, 0)], [x(2, 0)]), r"\[2, 0\]"),
+    ("tflm/size", one_operator("RESHAPE", [x(2, 6), T("int32", (2,), value=[3, 4])], [x(1, 4)]), "differ in size"),
+    ("tflm/weights-type", dense_int4_of_int16(), "int4 for int16"),
     ("edgetpu/activation", one_operator("CONCATENATION", [x(1, 4)] * 2, [x(1, 8)], {"fused_activation_function": "RELU"}), "RELU"),
     ("edgetpu/dilation", conv(dilation_h_factor=2), "dilation_h_factor is 2"),
     ("edgetpu/one-row", dense(rows=3), "more than one row"),

@@ -226,6 +226,15 @@ def test_other_subgraphs_are_announced() -> None:
     )
 
 
+def test_the_mode_is_that_of_all_subgraphs() -> None:
+    model = loop()
+    filter = T("int8", (4, 4), 0.1, value=np.ones((4, 4)))
+    layer = one_operator("FULLY_CONNECTED", [T("float32", (1, 4)), filter, None], [T("float32", (1, 4))])
+    quantized = Model([*model.subgraphs, *layer.subgraphs])
+    assert gather(model, model, None).mode == "float"
+    assert gather(model, quantized, None).mode == "dynamic_range"
+
+
 def test_no_text_of_a_model_means_anything_to_html() -> None:
     hostile = "</script><!-- <script> & \u2028 {{SCRIPT}} {{POLICY}}"
     b = Builder()

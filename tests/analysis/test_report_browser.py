@@ -132,6 +132,7 @@ def test_four_hundred_operators_begin_folded_and_unfold(browser: chromium.Browse
     qcore.report(model, model, None, path)
     browser.open(path)
     assert browser.messages == []
+    assert "exact dB" not in browser.evaluate("document.body.textContent")
     rows = "document.querySelectorAll('.item:not([hidden])').length"
     # Inputs, outputs, 40 scopes, and the operators of the one that holds the first.
     assert browser.evaluate(rows) == 2 + 40 + 10

@@ -152,8 +152,10 @@ def constants(matched: Matched) -> Iterator[ValueChange]:
 def value_change(s: Tensor, x: Array, t: Tensor, y: Array) -> ValueChange | None:
     """How elements x of a tensor s and y of t differ; None where they do not.
 
-    Elements of one type and quantization are compared as they are, others by their real values.
+    Elements of one type and quantization are compared as they are, others by their real values. Handles of resources are numbers of a run.
     """
+    if s.dtype == t.dtype == "resource":
+        return None
     if x.shape != y.shape:
         return ValueChange(s.name, (s.dtype, t.dtype), x.size, x.size, None, None)
     same_codes = s.dtype == t.dtype and quantized_alike(s, t)

@@ -16,7 +16,7 @@ from qcore.analysis.explaining import taps as meeting
 from qcore.analysis.explaining.case import Case, Derivation, Explainer, Products
 from qcore.analysis.explaining.taps import Taps
 from qcore.analysis.explaining.weighted import summary
-from qcore.kernels import batch_matmul, conv, depthwise, fully_connected, transpose_conv
+from qcore.kernels import batch_matmul, conv, conv3d, depthwise, fully_connected, transpose_conv
 from qcore.kernels.hybrid import QuantizedRows
 from qcore.kernels.opdef import Array
 from qcore.kernels.weighted import RealOutput
@@ -55,6 +55,32 @@ def explain_hybrid(meet: Callable[[Case], Taps], case: Case) -> Derivation:
     return Derivation([*lines, *finished(case, real, bias)], taps.tensors(case), products=products)
 
 
+def explain_blockwise(case: Case) -> Derivation:
+    """FULLY_CONNECTED with a filter of blocks: codes of the input with real weights, summed in float32."""
+    taps, p = meeting.dense(case), case.params
+    x, _, bias = taps.arrays(case)
+    codes, scales, zero_points = quantized_input(case, x)
+    scale, zero_point = scales[taps.row], int(zero_points[taps.row])
+    places = tuple(taps.input.T)
+    products = Products(
+        taps.input, taps.filter, (codes[places].astype(np.int64) - zero_point).astype(np.float32), p.filter[tuple(taps.filter.T)]
+    )
+    added = 0.0 if bias is None else float(bias.reshape(-1)[taps.channel])
+    values = products.values * float(scale)
+    total = exact_sum([*values.tolist(), added])
+    near = min(max(total, float(p.output.activation_min)), float(p.output.activation_max))
+    lines = [
+        Line("S1", f"scale of row {taps.row} of the input, by its own range", scale),
+        Line("Z1", f"zero point of row {taps.row}", zero_point),
+        Line("n", taps.text, len(values)),
+        *summary(products),
+        Line("y", "S1 * the exact sum" + ("" if bias is None else f" + b = {decimal(added)}") + ", rounded to float64", total),
+        Line("r", f"{case.kernel_name} in float32, in an order of its own: off by {float(case.value) - near:.3g}", case.value),
+    ]
+    allowed = (len(values) + 4) * FLOAT32_ROUNDING * (float(np.abs(values).sum()) + abs(added)) * 2 + 1e-37
+    return Derivation(lines, taps.tensors(case), products=products, expected=near, close=allowed)
+
+
 def signed(filter: Array) -> Array:
     """The filter's codes; files older than the type int8 call them uint8."""
     return filter.view(np.int8) if filter.dtype == np.uint8 else filter
@@ -66,7 +92,7 @@ def quantized_input(case: Case, x: Array) -> tuple[Array, Array, Array]:
     swapped = isinstance(p, batch_matmul.HybridParams) and p.adj_x
     if isinstance(p, batch_matmul.HybridParams):
         rows = x.swapaxes(-1, -2) if swapped else x
-    elif isinstance(p, fully_connected.HybridParams):
+    elif isinstance(p, fully_connected.HybridParams | fully_connected.BlockwiseParams):
         rows = p.rows.of(x)
     else:
         rows = x.reshape(-1, x.shape[3]) if case.kernel is conv.convolve_pixels else x.reshape(len(x), -1)
@@ -138,11 +164,14 @@ EXPLAINERS: dict[object, Explainer] = {
     depthwise.convolve_hybrid: _hybrid(meeting.depthwise),
     transpose_conv.convolve_hybrid: _hybrid(meeting.transposed_convolution),
     fully_connected.hybrid: _hybrid(meeting.dense),
+    fully_connected.blockwise: explain_blockwise,
     batch_matmul.hybrid: _hybrid(meeting.batch_matmul),
     conv.convolve_real: _float(meeting.convolution),
     conv.convolve_in_order: _float(meeting.convolution),
     depthwise.convolve_real: _float(meeting.depthwise),
     transpose_conv.convolve_real: _float(meeting.transposed_convolution),
+    conv3d.convolve: _float(meeting.convolution_3d),
+    conv3d.convolve_transposed: _float(meeting.transposed_convolution_3d),
     fully_connected.real: _float(meeting.dense),
     batch_matmul.real: _float(meeting.batch_matmul),
     batch_matmul.real_in_turn: _float(meeting.batch_matmul),

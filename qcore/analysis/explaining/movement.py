@@ -33,9 +33,19 @@ MOVED: MappingProxyType[str, tuple[int, ...] | None] = MappingProxyType(
         "FILL": (1,),
         "DYNAMIC_UPDATE_SLICE": (0, 1),
         "MATRIX_SET_DIAG": (0, 1),
+        "EMBEDDING_LOOKUP": (1,),
+        "HASHTABLE_LOOKUP": (2,),
+        "ONE_HOT": (2, 3),
+        "SPARSE_TO_DENSE": (2, 3),
+        "DILATE": (0, 2),
+        "STABLEHLO_GATHER": (0,),
+        "STABLEHLO_PAD": (0, 1),
     }
 )
 """The inputs whose elements may come out, by operator."""
+
+FIRST_ALONE = ("HASHTABLE_LOOKUP",)
+"""Operators of which the first output alone is moved."""
 
 BASE = 128
 """Of the digits: every integer and float type holds them."""

@@ -23,7 +23,7 @@ from qcore.analysis.explaining.taps import along
 from qcore.errors import InternalError
 from qcore.kernels import mean, pool, reduce
 from qcore.kernels.opdef import Array
-from qcore.numerics.derivation import Line, Value, decimal, exactly, rounded
+from qcore.numerics.derivation import Line, Value, decimal, exactly, rounded, wrapped
 from qcore.numerics.fixed_point import Requantizer
 
 LARGEST = 6
@@ -70,15 +70,24 @@ def explain_average(case: Case) -> Derivation:
     """AVERAGE_POOL_2D of codes."""
     values = taken(case, window(case)).astype(np.int64)
     total, tensor, p = int(values.sum()), case.tensor("1", "input", case.node.input(0)), case.params
-    average = rounded("R", f"A / n = {total} / {len(values)}", Fraction(total, len(values)), "away from zero", 24)
-    code = min(max(int(average.value), p.activation_min), p.activation_max)
-    lines = [
-        count_line(values, "codes in the window, without padding"),
-        Line("A", "sum of q1", total, 24),
-        average,
-        Line("q", f"R within [{p.activation_min}, {p.activation_max}]", code, 24),
-    ]
+    lines = [count_line(values, "codes in the window, without padding"), *averaged(total, len(values))]
+    code = min(max(int(lines[-1].value), p.activation_min), p.activation_max)
+    lines.append(Line("q", f"R within [{p.activation_min}, {p.activation_max}]", code, 24))
     return Derivation(lines, (tensor,), real_mean(case, values, len(values), activation_bounds(case.node)))
+
+
+def averaged(total: int, count: int) -> list[Line]:
+    """A sum in int32 over its count, rounded as the kernel does it: half the count is added, and the quotient cut off."""
+    kept = wrapped(total, 32)
+    lines = [Line("A", "sum of q1", total, 24)]
+    if kept != total:
+        lines.append(Line("A'", "int32 wraps", kept))
+    half = count // 2 if kept > 0 else -(count // 2)
+    dividend = wrapped(kept + half, 32)
+    if dividend == kept + half:
+        return [*lines, rounded("R", f"{lines[-1].symbol} / n = {kept} / {count}", Fraction(kept, count), "away from zero", 24)]
+    lines.append(Line("d", f"{lines[-1].symbol} + ({half}), half of n, int32 wraps", dividend))
+    return [*lines, Line("R", f"d / n = {dividend} / {count}, cut off towards zero", math.trunc(Fraction(dividend, count)), 24)]
 
 
 def real_mean(case: Case, values: Array, count: int, bounds: tuple[float, float] = (-math.inf, math.inf)) -> Real | None:
@@ -110,6 +119,20 @@ def float_sum(case: Case, values: Array, count: int, what: str, bounds: tuple[fl
         Line("r", f"{case.kernel_name} in float32, in an order of its own: off by {float(case.value) - near:.3g}", case.value),
     ]
     close = (len(values) + 3) * 2.0**-23 * float(np.abs(wide).sum()) / max(count, 1) + 1e-37
+    return Derivation(lines, (case.tensor("1", "input", case.node.input(0)),), expected=near, close=close)
+
+
+def explain_root_mean_square(case: Case) -> Derivation:
+    """L2_POOL_2D."""
+    values, p = taken(case, window(case)), case.params
+    mean = math.fsum((values.astype(np.float64) ** 2).tolist()) / len(values)
+    near = min(max(math.sqrt(mean), p.activation_min), p.activation_max)
+    lines = [
+        count_line(values, "values in the window, without padding"),
+        Line("y", "the exact root of the mean of their squares, rounded to float64", math.sqrt(mean)),
+        Line("r", f"{case.kernel_name} in float32, in an order of its own: off by {float(case.value) - near:.3g}", case.value),
+    ]
+    close = (len(values) + 4) * 2.0**-23 * math.sqrt(mean) + 1e-19
     return Derivation(lines, (case.tensor("1", "input", case.node.input(0)),), expected=near, close=close)
 
 
@@ -163,6 +186,9 @@ def explain_sum(case: Case) -> Derivation:
     accumulator = total - p.subtracted
     if p.subtracted:
         lines.append(Line("x", f"A - n Z1 = {total} - {p.subtracted}", accumulator, 25))
+    if wrapped(accumulator, 32) != accumulator:
+        accumulator = wrapped(accumulator, 32)
+        lines.append(Line("x'", "int32 wraps", accumulator))
     requantize, place = at(p.requantize, case.element, case.shape)
     lines += scale_lines(case, requantize)
     lines += requantize.derive(accumulator, place) if isinstance(requantize, Requantizer) else in_float32(requantize, accumulator)
@@ -223,6 +249,7 @@ EXPLAINERS: dict[object, Explainer] = {
     pool.average_quantized: explain_average,
     pool.average_float: explain_average_float,
     pool.maximum: explain_maximum,
+    pool.l2_float: explain_root_mean_square,
     reduce.fold: explain_fold,
     mean.sum_quantized: explain_sum,
     mean.mean_integer: explain_mean_integer,

@@ -136,6 +136,26 @@ def transposed_convolution(case: Case) -> Taps:
     return Taps(front(of_input, batch), front(of_filter, channel), text, batch, channel, (2, 1, 3))
 
 
+def convolution_3d(case: Case) -> Taps:
+    """CONV_3D."""
+    batch, *place, channel = case.element
+    filter, pairs = case.array(1), [along(window, i) for window, i in zip(case.params.windows, place, strict=True)]
+    channels = np.arange(filter.shape[3])
+    of_filter = grid(*(taps for taps, _ in pairs), channels, one(channel))
+    of_input = front(grid(*(inputs for _, inputs in pairs), channels), batch)
+    return Taps(of_input, of_filter, counted(of_filter, filter.shape[:4]), batch, channel)
+
+
+def transposed_convolution_3d(case: Case) -> Taps:
+    """CONV_3D_TRANSPOSE."""
+    batch, *place, channel = case.element
+    pairs = [reaching(window, i) for window, i in zip(case.params.windows, place, strict=True)]
+    channels = np.arange(case.array(1).shape[4])
+    of_filter = grid(*(taps for taps, _ in pairs), one(channel), channels)
+    of_input = front(grid(*(inputs for _, inputs in pairs), channels), batch)
+    return Taps(of_input, of_filter, f"{len(of_filter)} taps reach the output", batch, channel, (2, 1, 3))
+
+
 def dense(case: Case) -> Taps:
     """FULLY_CONNECTED."""
     row, unit = divmod(int(np.ravel_multi_index(case.element, case.shape)), case.array(1).shape[0])

@@ -34,6 +34,18 @@ def input_types(index: int, what: str, *types: str) -> Check:
     return check
 
 
+def input_types_for(index: int, what: str, by_input: dict[str, tuple[str, ...]]) -> Check:
+    """An input has a type that goes with the principal input's; one that is left out has any."""
+
+    def check(s: Subject) -> str | None:
+        tensor = s.input(index)
+        if tensor is None or s.principal is None or tensor.dtype in by_input.get(s.principal.dtype, (tensor.dtype,)):
+            return None
+        return f"{what} is {tensor.dtype} for {s.principal.dtype} input, the target takes {listed(by_input[s.principal.dtype])}"
+
+    return check
+
+
 def output_types(*types: str) -> Check:
     """The output has one of these types."""
 

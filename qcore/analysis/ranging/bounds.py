@@ -74,13 +74,14 @@ def _bounds(terms: Terms, zero_point: int) -> Bounds:
     def above(x: Exact) -> Any:
         return np.maximum(x, 0)
 
+    half = _greatest(terms, np.ones(terms.weights.shape[:-1], np.int64))[0] // 2 if terms.averaged else 0
     return Bounds(
-        least=terms.bias - least,
-        greatest=terms.bias + greatest,
+        least=terms.bias - least - half,
+        greatest=terms.bias + greatest + half,
         least_at=least_at,
         greatest_at=greatest_at,
-        partial_least=np.minimum(below(terms.bias) + below(-least), below(offset) + below(held_least)),
-        partial_greatest=np.maximum(above(terms.bias) + above(greatest), above(offset) + above(held_greatest)),
+        partial_least=np.minimum(below(terms.bias) + below(-least), below(offset) + below(held_least)) - half,
+        partial_greatest=np.maximum(above(terms.bias) + above(greatest), above(offset) + above(held_greatest)) + half,
     )
 
 

@@ -19,19 +19,20 @@ ALL_NEGATIVE = frozenset({"LOG_SOFTMAX"})
 """Operators that give no positive value."""
 
 
-def findings(operands: Operands, terms: Terms | None, channels: Sequence[Channel]) -> tuple[Finding, ...]:
+def findings(operands: Operands, terms: Terms | None, channels: Sequence[Channel], width: int = 32) -> tuple[Finding, ...]:
     """What looks wrong about an operator.
 
     Args:
         operands: its tensors and constants.
         terms: of its accumulators; None where it has none.
         channels: of these.
+        width: bits of the accumulator.
     """
     found = _of_zero_point(operands)
     if terms is not None:
         found += _of_constants(terms, channels)
         if operands.operator in ROLES and terms.factor is not None:
-            found += _of_factors(terms) + _of_filter(operands, terms) + _of_bias(operands, terms)
+            found += _of_factors(terms) + _of_filter(operands, terms) + _of_bias(operands, terms, width)
     return tuple(found)
 
 
@@ -73,13 +74,16 @@ def _has_weights(terms: Terms) -> NDArray[np.bool_]:
     return np.array([weights.any() for weights in terms.weights], np.bool_)
 
 
-def _of_bias(operands: Operands, terms: Terms) -> list[Finding]:
+def _of_bias(operands: Operands, terms: Terms, width: int) -> list[Finding]:
     bias, slot = operands.bias_codes, operands.roles.bias
     tensor = None if slot is None or slot >= len(operands.tensors) else operands.tensors[slot]
     if bias is None or tensor is None or terms.factor is None:
         return []
     ends = (bias == INT32_MAX) | (bias <= INT32_MIN + 1) if tensor.dtype == "int32" else np.zeros(bias.shape, np.bool_)
     found = _finding("bias-clipped", ends, "the bias is at the end of int32, and was cut to it")
+    if tensor.dtype == "int32" and width > 32:
+        message = "the bias is int32, and quantized_bias_type does not say so: TensorFlow Lite reads it as int64, past its end"
+        found.append(Finding("bias-type", (), message))
     q = tensor.quantization
     if q is not None and q.scale.size in (1, bias.size):
         said = bias.astype(np.float64) * q.scale.astype(np.float64) / operands.output_scale

@@ -224,7 +224,7 @@ def row(one: Watched) -> OperatorRanges:
         channels=channels,
         verdict=verdict,
         overflow=overflow,
-        findings=findings(one.operands, one.terms, channels),
+        findings=findings(one.operands, one.terms, channels, one.width),
     )
 
 
@@ -234,20 +234,18 @@ def channel_ranges(one: Watched, terms: Terms) -> tuple[tuple[Channel, ...], Ver
     constant = constant_codes(recorder.finish, found.least, found.greatest, width)
     count = len(found.least)
 
-    def observed(channel: int) -> tuple[int, int] | None:
-        least, greatest = recorder.least, recorder.greatest
-        return None if least is None or greatest is None or least.size != count else (int(least[channel]), int(greatest[channel]))
-
-    def steady(channel: int) -> bool | None:
-        least, greatest = recorder.codes_least, recorder.codes_greatest
-        return None if least is None or greatest is None else bool(least[channel] == greatest[channel])
+    def observed(least: Array | None, greatest: Array | None, channel: int) -> tuple[int, int] | None:
+        here = slice(None) if count == 1 else slice(channel, channel + 1)
+        return None if least is None or greatest is None else (int(least[here].min()), int(greatest[here].max()))
 
     channels = []
     for c in range(count):
-        ends, partial, seen = (found.least[c], found.greatest[c]), (found.partial_least[c], found.partial_greatest[c]), observed(c)
+        ends, partial = (found.least[c], found.greatest[c]), (found.partial_least[c], found.partial_greatest[c])
+        seen, codes = observed(recorder.least, recorder.greatest, c), observed(recorder.codes_least, recorder.codes_greatest, c)
         seen_headroom = None if seen is None else headroom(*seen, width)
         rooms = headroom(*ends, width), headroom(*partial, width)
-        channels.append(Channel(c, *ends, *partial, *rooms, seen, seen_headroom, constant[c], steady(c)))
+        steady = None if codes is None else codes[0] == codes[1]
+        channels.append(Channel(c, *ends, *partial, *rooms, seen, seen_headroom, constant[c], steady))
     beyond = [c for c in channels if not fits(c.least, c.greatest, width)]
     if beyond:
         worst = min(beyond, key=lambda c: c.headroom)

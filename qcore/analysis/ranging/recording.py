@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.kernels import pool
+from qcore.kernels import mean, pool
 from qcore.kernels.hybrid import DynamicRange
 from qcore.kernels.opdef import Array, Step
 from qcore.kernels.weighted import QuantizedOutput
@@ -72,7 +72,7 @@ def recorded(step: Step, recorder: Recorder) -> Step:
     if isinstance(params, pool.Params):
 
         def pooled(p: pool.Params, x: Array) -> Array | tuple[Array, ...]:
-            recorder.take(pool.window_sums(x.astype(np.int32), p).reshape(-1, 1))
+            recorder.take(pool.dividends(x.astype(np.int64), p).reshape(-1, 1))
             return step.kernel(p, x)
 
         return replace(step, kernel=pooled)
@@ -84,14 +84,13 @@ def recorded(step: Step, recorder: Recorder) -> Step:
             return values
 
         return replace(step, params=replace(params, by=replace(params.by, real_values=real_values)))
-    if hasattr(params, "requantize"):
+    if isinstance(params, mean.QuantizedParams):
 
-        def requantized(sums: Array) -> Array:
-            recorder.take(sums.reshape(-1, 1))
-            result: Array = params.requantize(sums)
-            return result
+        def reduced(p: mean.QuantizedParams, x: Array, axis: Array) -> Array | tuple[Array, ...]:
+            recorder.take(mean.sums_of_codes(p, x).reshape(-1, 1))
+            return step.kernel(p, x, axis)
 
-        return replace(step, params=replace(params, requantize=requantized))
+        return replace(step, kernel=reduced)
     return step
 
 

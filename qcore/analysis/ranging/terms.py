@@ -120,6 +120,7 @@ class Terms:
     factor: float64[channels], output steps per unit of the accumulator; None where zero points are not taken off.
     slot: of the input. view: its shape as [batch, height, width, channels].
     adj_x: the input has its two last axes swapped.
+    averaged: sums are divided by the number of their terms, half of which is added before, away from zero; it counts as part of the sum.
     fill: where all terms are alike, the codes of whole inputs by their slot: those of the least sum, and those of the greatest.
     """
 
@@ -134,6 +135,7 @@ class Terms:
     slot: int = 0
     view: Shape = ()
     adj_x: bool = False
+    averaged: bool = False
     fill: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -307,7 +309,7 @@ def _pooled(p: pool.Params, operands: Operands) -> Terms:
     height, width = trimmed(p.height)[0], trimmed(p.width)[0]
     weights = np.ones((1, height.size, width.size, 1), np.int64)
     codes, bias = operands.codes(0), np.array([0], object)
-    return Terms(weights, Axis.along(height), Axis.along(width), 1, codes, (0,), bias, None, view=operands.shapes[0])
+    return Terms(weights, Axis.along(height), Axis.along(width), 1, codes, (0,), bias, None, view=operands.shapes[0], averaged=True)
 
 
 _FAMILIES: Mapping[type[Any], Callable[[Any, Operands], Terms | None]] = MappingProxyType(

@@ -41,7 +41,7 @@ def build(
     tensors = tensor_rows(pair)
     operators = operator_rows(pair, comparison)
     inputs = tuple(activation(seen, ()) for seen in pair.seen if seen.statistics.count)
-    mode = mode_of(graph.operators, graph.tensors)
+    mode = mode_of(models[1])
     others = len(models[1].subgraphs) - 1
     return Report(
         float_name=files[0][0],
@@ -187,20 +187,23 @@ def ranges_of(operator: Operator, seen: Observed) -> tuple[Range, ...]:
     )
 
 
-def mode_of(operators: Iterable[Operator], tensors: list[Tensor]) -> str:
+def mode_of(model: Model) -> str:
     """How a model was quantized, by the mode's name in ``quantize_model``; "float" where it was not."""
-    computed = [tensors[o] for operator in operators if operator.name not in ("QUANTIZE", "DEQUANTIZE") for o in operator.outputs]
+    operators = [(operator, graph.tensors) for graph in model.subgraphs for operator in graph.operators]
+    computed = [
+        t[o] for operator, t in operators if operator.name not in ("QUANTIZE", "DEQUANTIZE") for o in operator.outputs if o != OPTIONAL
+    ]
     codes = [tensor.dtype for tensor in computed if parameters(tensor) is not None]
     if codes:
         return "int16x8" if codes.count("int16") * 2 > len(codes) else "int8"
-    weights = [t for t in tensors if t.is_constant and t.dtype in WEIGHT_TYPES]
+    weights = [t for graph in model.subgraphs for t in graph.tensors if t.is_constant and t.dtype in WEIGHT_TYPES]
     if not weights:
         return "float"
     if all(t.dtype == "float16" for t in weights):
         return "float16"
     direct = any(
         tensors[i].dtype in WEIGHT_TYPES and tensors[i].is_constant
-        for operator in operators
+        for operator, tensors in operators
         if operator.name != "DEQUANTIZE"
         for i in operator.inputs
         if i != OPTIONAL

@@ -44,6 +44,10 @@ function decibels(value) {
   return isFinite(value) ? minus(value.toFixed(1)) : value > 0 ? "exact" : String(value).replace("-Infinity", "\u2212\u221e");
 }
 
+function inDecibels(value) {
+  return decibels(value) + (isFinite(number(value)) ? "\u00a0dB" : "");
+}
+
 function bytes(count) {
   if (count < 1000) return `${count}\u00a0B`;
   return count < 1e6 ? `${(count / 1e3).toFixed(1)}\u00a0kB` : `${(count / 1e6).toFixed(2)}\u00a0MB`;
@@ -211,7 +215,7 @@ function along(points, width) {
   if (line.length) parts.push(path(`M${line.join("L")}`, "line"));
   for (const p of points) {
     if (p.alone === null || !isFinite(p.alone)) continue;
-    const title = s("title", {}, `${p.index} ${p.operator}: ${decibels(p.alone)} dB alone, ${decibels(p.model)} dB in the model`);
+    const title = s("title", {}, `${p.index} ${p.operator}: ${inDecibels(p.alone)} alone, ${inDecibels(p.model)} in the model`);
     parts.push(
       s("a", { href: `#op-${p.index}`, tabindex: -1 }, title, s("circle", { cx: x(p.index), cy: y(p.alone), r: 3, class: "dot" })),
     );

@@ -106,7 +106,7 @@ function summary() {
     if (c.outputs.length)
       figures.push([
         "SQNR at the outputs",
-        `${decibels(sqnr)}${isFinite(sqnr) ? "\u00a0dB" : ""}`,
+        inDecibels(sqnr),
         c.outputs.length > 1 ? `the least of ${c.outputs.length}` : "signal to quantization noise",
       ]);
     const agreement = c.outputs.filter((o) => o.top1_agreement !== null).map((o) => number(o.top1_agreement));
@@ -120,7 +120,7 @@ function summary() {
     if (worst)
       figures.push([
         "Worst operator alone",
-        h("a", { href: `#op-${worst[1]}` }, `${decibels(worst[0])} dB`),
+        h("a", { href: `#op-${worst[1]}` }, inDecibels(worst[0])),
         `${worst[1]} ${operators[worst[1]].name}`,
       ]);
   }

@@ -6,21 +6,26 @@ particular processors (CMSIS-NN, Xtensa, ...) fall back to these or take less.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from types import MappingProxyType
 
 from qcore.analysis.lint.predicates import (
     absent_inputs,
     constant_input,
+    holds,
     input_count,
     input_types,
+    input_types_for,
     no_activation,
     no_float_input_with_integer_weights,
     output_types,
     output_types_for,
+    rank,
     ranks_up_to,
     same_input_types,
     same_type,
+    short,
     weights_per_tensor,
 )
 from qcore.analysis.lint.rules.shared import dynamic_inputs
@@ -32,7 +37,8 @@ SMALL = (F, I8, I16)
 MOVED = (F, I8, I16, I32)
 
 QUANTIZE = "qcore quantize --mode int8 with --calibration"
-FOLD = "give the model fixed shapes before it is converted, so that this input becomes a constant"
+FIXED = "give the model fixed shapes before it is converted"
+FOLD = f"{FIXED}, so that this input becomes a constant"
 
 
 def scale_per_unit(s: Subject) -> str | None:
@@ -63,9 +69,27 @@ def few_inputs(s: Subject) -> str | None:
     return None if len(s.inputs) <= CONCATENATION_INPUTS else f"has {len(s.inputs)} inputs, the kernel holds {CONCATENATION_INPUTS}"
 
 
+def no_empty_output(s: Subject) -> str | None:
+    """Every output has elements; the shape [0] counts as a scalar."""
+    empty = next((t for t in s.outputs if t is not None and 0 in t.shape and t.shape != (0,)), None)
+    return None if empty is None else f"output {short(empty)} has shape {list(empty.shape)}: tensors without elements count as dynamic"
+
+
+def same_size(s: Subject) -> bool:
+    """Input and output have as many elements, with the sizes that the file stores."""
+    return s.principal is None or s.output is None or math.prod(s.principal.shape) == math.prod(s.output.shape)
+
+
 def constant(index: int, what: str) -> Rule:
-    """An input that decides a shape is known when the model is allocated."""
-    return Rule("constant", constant_input(index, what), FOLD)
+    """An input that decides a shape is known when the model is allocated; a constant without elements counts as none."""
+    known = constant_input(index, what)
+
+    def check(s: Subject) -> str | None:
+        tensor = s.input(index)
+        empty = tensor is not None and tensor.buffer.data is not None and not tensor.buffer.data.size
+        return f"{what} has no elements, which counts as computed at run time" if empty else known(s)
+
+    return Rule("constant", check, FOLD)
 
 
 def weights(*types: str) -> Rule:
@@ -89,7 +113,8 @@ def rows() -> dict[str, Row]:
     add("CONV_2D", "conv_common", SMALL, NO_DYNAMIC_RANGE, weights(F, I8, "int4"))
     add("DEPTHWISE_CONV_2D", "depthwise_conv_common", SMALL, NO_DYNAMIC_RANGE, weights(F, I8, "int4"))
     add("TRANSPOSE_CONV", "transpose_conv", SMALL, NO_DYNAMIC_RANGE, weights(F, I8))
-    add("FULLY_CONNECTED", "fully_connected", SMALL, NO_DYNAMIC_RANGE, weights(F, I8, "int4"), NO_INT4_PER_CHANNEL, DENSE_PER_CHANNEL)
+    dense_weights = Rule("weights-type", input_types_for(1, "filter", {F: (F,), I8: (I8, "int4"), I16: (I8,)}))
+    add("FULLY_CONNECTED", "fully_connected", SMALL, NO_DYNAMIC_RANGE, dense_weights, NO_INT4_PER_CHANNEL, DENSE_PER_CHANNEL)
     add("BATCH_MATMUL", "batch_matmul", SMALL, NO_DYNAMIC_RANGE, Rule("same-type", same_input_types))
     add("AVERAGE_POOL_2D MAX_POOL_2D", "pooling_common", SMALL)
     add("L2_POOL_2D", "l2_pool_2d", (F,))
@@ -104,7 +129,7 @@ def rows() -> dict[str, Row]:
     add("L2_NORMALIZATION", "l2norm", (F, I8), Rule("activation", no_activation), Rule("rank", ranks_up_to(4)))
     add("ADD SUB", "add_common", MOVED)
     add("MUL", "mul_common", MOVED)
-    add("DIV", "div", (F, I8))
+    add("DIV", "div", (F, I8, I32))
     add("ADD_N", "add_n", (F, I8))
     add("SQUARED_DIFFERENCE", "squared_difference", MOVED)
     add("MAXIMUM MINIMUM", "maximum_minimum", (*MOVED, "int64"))
@@ -116,7 +141,7 @@ def rows() -> dict[str, Row]:
     add("EQUAL NOT_EQUAL", "comparisons", ("bool", F, I32, "int64", I8))
     add("GREATER", "comparisons", (F, I32, "int64", I8, I16))
     add("GREATER_EQUAL LESS LESS_EQUAL", "comparisons", (F, I32, "int64", I8))
-    add("MEAN SUM", "reduce_common", SMALL, constant(1, "axes"))
+    add("MEAN SUM", "reduce_common", SMALL, Rule("constant", constant_input(1, "axes"), FOLD))
     add("REDUCE_MAX REDUCE_MIN", "reduce_common", (F, I8))
     add("REDUCE_ALL", "reduce_common", ("bool",))
     add("ARG_MAX ARG_MIN", "arg_min_max", (F, I8), Rule("axis-type", input_types(1, "axis", I32)), Rule("output-type", output_types(I32)))
@@ -127,10 +152,12 @@ def rows() -> dict[str, Row]:
     add("SPLIT_V", "split_v", MOVED, constant(2, "axis"))
     add("PAD PADV2", "pad", MOVED, constant(1, "paddings"))
     add("MIRROR_PAD", "mirror_pad", (F, I8))
-    add("RESHAPE SQUEEZE", "reshape", ())
+    add("RESHAPE SQUEEZE", "reshape_common", (), Rule("size", holds(same_size, "input and output, as stored, differ in size"), FIXED))
     add("EXPAND_DIMS", "expand_dims", SMALL, constant(1, "axis"))
-    add("TRANSPOSE", "transpose", SMALL)
-    add("SLICE STRIDED_SLICE", "strided_slice", (*MOVED, "bool"), Rule("rank", ranks_up_to(5)))
+    add("TRANSPOSE", "transpose_common", SMALL, constant(1, "perm"), Rule("rank", ranks_up_to(5)))
+    add("SLICE", "slice", (*MOVED, "bool"), Rule("rank", ranks_up_to(5)))
+    places = constant(1, "begin"), constant(2, "end"), constant(3, "strides")
+    add("STRIDED_SLICE", "strided_slice_common", (*MOVED, "bool"), *places, Rule("rank", rank(0, 0, 4)))
     add("GATHER GATHER_ND", "gather", (F, I8), Rule("index-type", input_types(1, "indices", I32)))
     add("EMBEDDING_LOOKUP", "embedding_lookup", (F, I8))
     add("BROADCAST_TO", "broadcast_to", (), constant(1, "shape"), Rule("rank", ranks_up_to(5)))
@@ -165,6 +192,7 @@ TARGET = Target(
     "tflite-micro of 20 August 2026 (90b983c), reference kernels",
     "tensorflow/lite/micro",
     MappingProxyType(rows()),
+    rules=(Rule("empty", no_empty_output, source="micro_interpreter_graph.cc#CheckDynamicTensors"),),
     model=(partial(dynamic_inputs, "tflm", "note", "sizes that are not known yet are taken as the file stores them: {stored}"),),
     unmapped="error",
     elsewhere="the model cannot be allocated; register a kernel of your own, or change the model",
