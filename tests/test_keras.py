@@ -34,8 +34,12 @@ def test_the_model_can_be_quantized(tf: Any) -> None:
 
 
 def test_anything_but_a_keras_model_is_refused(tf: Any) -> None:
-    with pytest.raises(qcore.InputError, match=r"got int, expected a tf\.keras\.Model"):
+    with pytest.raises(qcore.InputError, match=r"got int, expected a Keras model"):
         from_keras(3)
+    with pytest.raises(qcore.InputError, match=r"got int, expected a tf\.keras\.Model"):
+        from_keras(3, route="tensorflow")
+    with pytest.raises(qcore.InputError, match=r"route is 'onnx', expected one of 'auto', 'tensorflow', 'graph'"):
+        from_keras(3, route="onnx")  # type: ignore[arg-type]
 
 
 def test_what_the_converter_refuses_is_refused_in_its_words(tf: Any) -> None:
@@ -46,4 +50,12 @@ def test_what_the_converter_refuses_is_refused_in_its_words(tf: Any) -> None:
 def test_without_tensorflow_the_message_says_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(qcore.UnsupportedError, match=r"needs TensorFlow.*pip install tensorflow"):
-        from_keras(None)
+        from_keras(None, route="tensorflow")
+
+
+def test_the_model_is_made_of_its_layers_where_keras_runs_on_another_backend(tf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = tf.keras.Sequential([tf.keras.layers.Input((8,)), tf.keras.layers.Dense(4)])
+    assert from_keras(keras).description == "MLIR Converted."
+    monkeypatch.setattr(tf.keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    assert from_keras(keras).description == from_keras(keras, route="graph").description == "Made by qcore from a Keras model."

@@ -19,6 +19,7 @@ LAYERS = (
     "runtime",
     "calibration",
     "quantizer",
+    "qat",
     "edit_io",
     "edit",
     "analysis",

@@ -1,0 +1,1 @@
+"""Layers and operations of Keras as operators of TensorFlow Lite: ``table`` says which, the other files hold a family each."""
