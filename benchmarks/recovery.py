@@ -1,13 +1,14 @@
-"""What accuracy recovery gains on real models, over several draws of calibration samples, as a Markdown table.
+"""What accuracy recovery gains on real models, over draws of calibration samples, beside what others make: Markdown tables.
 
 usage: python -m benchmarks.recovery FOLDER [--draws 3] [--models TEXT] [--settings TEXT]
-FOLDER holds models/ and data/; needs the test extra.
+FOLDER holds models/ and data/; needs the test extra, and litert-quantizer for its columns.
 
-For each model and setting: the file as quantize_model writes it without and with accuracy="max", run by LiteRT with its default kernels on
-samples that were not calibrated on. Agreement is the part of them that it puts in the class of the float model; accuracy the part that it
-puts in the right one, where that is known. A figure for each draw of 100 calibration samples stands side by side. "exact" says that in 20
-samples the default kernels' integers were those of qcore with arithmetic "xnnpack"; weights alone are computed with in floats, whose sums
-depend on their order.
+Every file is run by LiteRT with its default kernels, on samples that were not calibrated on. Agreement is the part of them that it puts in
+the class of the float model; for a model that has no classes, the signal-to-noise ratio of its outputs stands there, in dB. The first table
+has a line for each model and setting and a column for each quantizer, with the mean of the draws, each of 100 calibration samples. Notes
+below it say why a cell is empty. The second has the files of accuracy="max", with a figure for each draw. "lint" is the targets whose rules
+each file keeps. "exact" says that in 20 samples the default kernels' integers were those of qcore with arithmetic "xnnpack"; weights alone
+are computed with in floats, whose sums depend on their order.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,11 +29,39 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 import qcore
+from benchmarks.other_quantizers import ALGORITHMS, Refusal, Setting, with_litert_quantizer, with_tensorflow
+from qcore.analysis.lint import lint
 from qcore.model import Model
 
 CALIBRATION_SAMPLES = 100
 COMPARED = 20
+TARGETS = ("any", "tflm")
+"""Of lint: what holds everywhere, and TensorFlow Lite Micro."""
+
 Samples = np.ndarray[Any, np.dtype[np.float32]]
+
+SETTINGS = MappingProxyType(
+    {
+        "int8": Setting(),
+        "int8, int16 at first": Setting(wide=10),
+        "int4 weights, int8": Setting("int4", ends_in_int8=True),
+        "int4 weights alone": Setting("int4", "float32"),
+    }
+)
+
+
+Measure = Callable[[list[Any], list[Any]], float]
+
+
+def agreement(real: list[Any], got: list[Any]) -> float:
+    """The part of the samples that are put in the same class."""
+    return float(np.mean(real[0].argmax(axis=1) == got[0].argmax(axis=1)))
+
+
+def sqnr(real: list[Any], got: list[Any]) -> float:
+    """The mean over outputs, dB."""
+    pairs = zip(real, got, strict=True)
+    return float(np.mean([10 * np.log10(np.square(a).sum() / np.square(a - b).sum()) for a, b in pairs]))
 
 
 @dataclass(frozen=True)
@@ -42,12 +72,19 @@ class Case:
     model: str
     data: Callable[[Path, np.random.Generator], tuple[Samples, Samples, Any]]
     settings: tuple[str, ...] = ("int8", "int4 weights, int8", "int4 weights alone")
+    measure: Measure = agreement
 
 
 def cifar(folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
     """Training images; test images."""
     training, test = np.load(folder / "cifar10_train_jpeg_calib500.npz")["x"], np.load(folder / "cifar10_test_jpeg_2000.npz")
     return rng.permutation(training).astype(np.float32), test["x"].astype(np.float32), test["y"]
+
+
+def centred_cifar(folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
+    """The same, from -1 to 1."""
+    training, test, labels = cifar(folder, rng)
+    return training / 128 - 1, test / 128 - 1, labels
 
 
 def split(samples: Samples, labels: Any, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
@@ -69,94 +106,158 @@ def digits(folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, An
     return split(data["x"][..., np.newaxis].astype(np.float32) / 255, data["y"], rng)
 
 
-def photographs(folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
-    """Half of the photographs for calibration, half to measure with: each whole, and less its edges, and both mirrored."""
-    images = rng.permutation(np.load(folder / "coco64_train2017_det300.npz")["x"])
-
-    def views(image: Any) -> list[Any]:
-        cuts = [Image.fromarray(image[c : 300 - c, c : 300 - c]).resize((224, 224), Image.Resampling.BILINEAR) for c in (0, 10, 20)]
-        seen = [np.asarray(cut, np.float32) / 127.5 - 1 for cut in cuts]
-        return [*seen, *(view[:, ::-1] for view in seen)]
-
-    calibration, others = (np.stack([view for image in half for view in views(image)]) for half in np.split(images, 2))
-    return rng.permutation(calibration), others, None
+def view(image: Any, size: int, top: int = 0, left: int = 0, side: int = 300) -> Any:
+    """A square part of a photograph at a size, from -1 to 1."""
+    part = Image.fromarray(image[top : top + side, left : left + side])
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR), np.float32) / 127.5 - 1
 
 
+@dataclass(frozen=True)
+class OtherPhotographs:
+    """Half of the photographs for calibration, half to measure with: each whole, and less its edges, and all mirrored."""
+
+    size: int
+
+    def __call__(self, folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
+        """A draw."""
+        halves = np.split(rng.permutation(np.load(folder / "coco64_train2017_det300.npz")["x"]), 2)
+        calibration, others = (np.stack([cut for image in half for cut in self._cuts(image)]) for half in halves)
+        return rng.permutation(calibration), others, None
+
+    def _cuts(self, image: Any) -> list[Any]:
+        seen = [view(image, self.size, c, c, 300 - 2 * c) for c in (0, 10, 20)]
+        return [*seen, *(cut[:, ::-1] for cut in seen)]
+
+
+@dataclass(frozen=True)
+class SamePhotographs:
+    """Parts of all photographs at random for calibration, and the whole ones, also mirrored, to measure with."""
+
+    size: int
+
+    def __call__(self, folder: Path, rng: np.random.Generator) -> tuple[Samples, Samples, Any]:
+        """A draw."""
+        images = rng.permutation(np.load(folder / "coco64_train2017_det300.npz")["x"])
+        cuts = []
+        for i in range(CALIBRATION_SAMPLES):
+            side = int(300 * np.sqrt(rng.uniform(0.5, 1)))
+            cut = view(images[i % len(images)], self.size, *rng.integers(0, 301 - side, 2), side)
+            cuts.append(cut[:, ::-1] if rng.random() < 0.5 else cut)
+        whole = np.stack([view(image, self.size) for image in images])
+        return np.stack(cuts), np.concatenate([whole, whole[:, :, ::-1]]), None
+
+
+DEEP = ("int8", "int8, int16 at first", "int4 weights alone")
 CASES = (
     Case("ResNet8, CIFAR-10", "mlperf_tiny__pretrainedResnet", cifar),
-    Case("keyword spotting", "mlperf_tiny__kws_ref_model_float32", keywords),
+    Case("keyword spotting", "conv__mlperf_kws_ref_model_float", keywords),
     Case("MNIST, convolutional", "aeq__conv_fc_mnist", digits),
-    Case(
-        "MobileNetV1 0.25, 224x224",
-        "tflite_support__mobilenet_v1_0.25_224_1_default_1",
-        photographs,
-        ("int8", "int8, int16 at first", "int4 weights alone"),
-    ),
+    Case("MobileNetV1 0.25, other photographs", "tflite_support__mobilenet_v1_0.25_224_1_default_1", OtherPhotographs(224), DEEP),
+    Case("MobileNetV1 0.25, same photographs", "tflite_support__mobilenet_v1_0.25_224_1_default_1", SamePhotographs(224), DEEP),
+    Case("ResNet8 of another training, CIFAR-10", "conv__mltk_image_classification_float", centred_cifar),
+    Case("MNIST, dense", "gotflite__mnist_model", digits),
+    Case("face detection, dB", "gotflite__face_detection_front", OtherPhotographs(128), measure=sqnr),
 )
 
 
-def first_in_int16(model: Model) -> list[qcore.Rule]:
-    """int16 activations for the first four operators."""
-    graph = model.subgraphs[0]
-    return [qcore.Rule(True, tensor=graph.tensors[operator.outputs[0]].name, activation_type="int16") for operator in graph.operators[:4]]
+def with_qcore(accuracy: str | None) -> Callable[[Model, Setting, Any], bytes]:
+    """quantize_model."""
+
+    def quantize(model: Model, setting: Setting, samples: Any) -> bytes:
+        rules = qcore.Rules.first_activations(model, setting.wide)
+        options: dict[str, Any] = {
+            "rules": rules + qcore.Rules.first_and_last(model) if setting.ends_in_int8 else rules,
+            "accuracy": accuracy,
+        }
+        if setting.activations == "int8":
+            return qcore.quantize_model(model, "int8", samples, weight_type=setting.weight_type, **options).to_bytes()
+        given = samples if accuracy else None
+        return qcore.quantize_model(
+            model, "weight_only", weight_type=setting.weight_type, min_elements=0, samples=given, **options
+        ).to_bytes()
+
+    return quantize
 
 
-SETTINGS: dict[str, Callable[[Model], dict[str, Any]]] = {
-    "int8": lambda model: {"mode": "int8"},
-    "int8, int16 at first": lambda model: {"mode": "int8", "rules": first_in_int16(model)},
-    "int4 weights, int8": lambda model: {"mode": "int8", "weight_type": "int4", "rules": qcore.Rules.first_and_last(model)},
-    "int4 weights alone": lambda model: {"mode": "weight_only", "weight_type": "int4", "min_elements": 0},
+RECOVERED = 'qcore, accuracy="max"'
+QUANTIZERS = {
+    "TensorFlow": with_tensorflow,
+    **{f"litert-quantizer, {name}": with_litert_quantizer(name) for name in ALGORITHMS},
+    "qcore": with_qcore(None),
+    RECOVERED: with_qcore("max"),
 }
-"""Arguments of quantize_model. With "int4 weights, int8" the first and the last layer have int8 weights."""
 
 
-def run(content: bytes, samples: Samples) -> Any:
-    """LiteRT's outputs, a row for each sample."""
+def run(content: bytes, samples: Samples) -> list[Any]:
+    """LiteRT's outputs, each with a row for each sample."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    source, targets = interpreter.get_input_details()[0], sorted(interpreter.get_output_details(), key=lambda detail: str(detail["name"]))
     rows = []
     for sample in samples:
         interpreter.set_tensor(source["index"], np.ascontiguousarray(sample).reshape(source["shape"]))
         interpreter.invoke()
-        rows.append(interpreter.get_tensor(target["index"]).reshape(-1).copy())
-    return np.array(rows)
+        rows.append([interpreter.get_tensor(target["index"]).reshape(-1).astype(np.float64) for target in targets])
+    return [np.array(output) for output in zip(*rows, strict=True)]
 
 
 def is_exact(content: bytes, samples: Samples) -> bool:
     """The file gives in qcore what it does in LiteRT; outputs are real numbers that stand for integers."""
     interpreter = qcore.Interpreter(model_content=content, arithmetic="xnnpack")
     shape = interpreter.get_input_details()[0]["shape"]
-    own = [next(iter(interpreter.run(sample.reshape(shape)).values())).reshape(-1) for sample in samples]
-    return np.array_equal(own, run(content, samples))
+    own = [interpreter.run(sample.reshape(shape)) for sample in samples]
+    rows = [[values[name].reshape(-1) for name in sorted(values)] for values in own]
+    return all(np.array_equal(np.array(a), b) for a, b in zip(zip(*rows, strict=True), run(content, samples), strict=True))
 
 
-def measure(case: Case, setting: str, folder: Path, draws: int) -> str:
-    """A line of the table."""
-    path = folder / "models" / f"{case.model}.tflite"
-    model = qcore.load(path)
-    figures: dict[str, list[str]] = {name: [] for name in ("plain", "recovered", "real right", "plain right", "right", "seconds")}
-    size, exact = 0, True
+@dataclass
+class Figures:
+    """Of the files of one quantizer for a model and a setting, one for each draw of calibration samples."""
+
+    close: list[float] = field(default_factory=list)
+    right: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    size: int = 0
+    targets: frozenset[str] = frozenset(TARGETS)
+    exact: bool = True
+    refusal: str = ""
+
+
+def measure(case: Case, setting: Setting, folder: Path, draws: int) -> tuple[dict[str, Figures], list[float]]:
+    """The figures of each quantizer; and the part of the samples that the float model puts in the right class, for each draw."""
+    model = qcore.load(folder / "models" / f"{case.model}.tflite")
+    figures, real_right = {name: Figures() for name in QUANTIZERS}, []
+    shape = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape
     for draw in range(draws):
         drawn, others, labels = case.data(folder / "data", np.random.default_rng(draw))
-        shape = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]].shape
-        calibration = [sample.reshape(shape) for sample in drawn[:CALIBRATION_SAMPLES]]
-        real = run(path.read_bytes(), others).argmax(axis=1)
-        options = SETTINGS[setting](model)
-        start = time.perf_counter()
-        recovered = qcore.quantize_model(model, calibration=calibration, accuracy="max", **options).to_bytes()
-        figures["seconds"].append(f"{time.perf_counter() - start:.0f}")
-        for prefix, content in (("plain", qcore.quantize_model(model, calibration=calibration, **options).to_bytes()), ("", recovered)):
-            classes = run(content, others).argmax(axis=1)
-            figures[prefix or "recovered"].append(f"{np.mean(classes == real):.3f}")
-            if labels is not None:
-                figures[f"{prefix} right".strip()].append(f"{np.mean(classes == labels):.3f}")
+        calibration = [np.ascontiguousarray(sample.reshape(shape)) for sample in drawn[:CALIBRATION_SAMPLES]]
+        real = run(model.to_bytes(), others)
         if labels is not None:
-            figures["real right"].append(f"{np.mean(real == labels):.3f}")
-        size, exact = len(recovered), exact and (options["mode"] == "weight_only" or is_exact(recovered, others[:COMPARED]))
-    is_real = SETTINGS[setting](model)["mode"] == "weight_only"
-    cells = [" ".join(values) or "-" for values in figures.values()]
-    return "| " + " | ".join([case.title, setting, *cells, str(size), "-" if is_real else "yes" if exact else "no"]) + " |"
+            real_right.append(float(np.mean(real[0].argmax(axis=1) == labels)))
+        for name, quantize in QUANTIZERS.items():
+            of = figures[name]
+            start = time.perf_counter()
+            try:
+                content = quantize(model, setting, calibration)
+                seconds = time.perf_counter() - start
+                got = run(content, others)
+            except (Refusal, RuntimeError) as error:
+                of.refusal = str(error) if isinstance(error, Refusal) else f"{name}: LiteRT does not run its file: {error}"
+                continue
+            of.seconds.append(seconds)
+            of.close.append(case.measure(real, got))
+            if labels is not None:
+                of.right.append(float(np.mean(got[0].argmax(axis=1) == labels)))
+            if name == RECOVERED:
+                of.size = len(content)
+                of.targets &= {target for target in TARGETS if lint(content, target).ok}
+                of.exact = of.exact and (setting.activations == "float32" or is_exact(content, others[:COMPARED]))
+    return figures, real_right
+
+
+def shown(values: list[float], case: Case) -> str:
+    """Figures of one kind, next to each other."""
+    return " ".join(f"{value:.1f}" if case.measure is sqnr else f"{value:.3f}" for value in values) or "-"
 
 
 def main() -> None:
@@ -167,12 +268,31 @@ def main() -> None:
     parser.add_argument("--models", default="")
     parser.add_argument("--settings", default="")
     args = parser.parse_args()
-    print("| model | setting | agreement | with recovery | accuracy: float | plain | with recovery | seconds | bytes | exact |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| model | setting | {' | '.join(QUANTIZERS)} |\n|---|---|{'---|' * len(QUANTIZERS)}")
+    details, notes = [], set()
     for case in CASES:
-        for setting in case.settings:
-            if args.models.lower() in case.title.lower() and args.settings.lower() in setting.lower():
-                print(measure(case, setting, args.folder, args.draws), flush=True)
+        for title in case.settings:
+            if args.models.lower() in case.title.lower() and args.settings.lower() in title.lower():
+                figures, real_right = measure(case, SETTINGS[title], args.folder, args.draws)
+                means = [shown([float(np.mean(of.close))] if of.close else [], case) for of in figures.values()]
+                print(f"| {case.title} | {title} | {' | '.join(means)} |", flush=True)
+                notes |= {of.refusal for of in figures.values() if of.refusal}
+                of, plain = figures[RECOVERED], figures["qcore"]
+                cells = [shown(values, case) for values in (of.close, real_right, plain.right, of.right)]
+                cells += [" ".join(f"{seconds:.0f}" for seconds in of.seconds), str(of.size), ", ".join(sorted(of.targets))]
+                exact = "-" if SETTINGS[title].activations == "float32" else "yes" if of.exact else "no"
+                details.append(f"| {case.title} | {title} | {' | '.join(cells)} | {exact} |")
+    print(
+        "\n".join(
+            [
+                "",
+                *sorted(notes),
+                "",
+                f"| model | setting | {RECOVERED} | accuracy: float | plain | recovered | seconds | bytes | lint | exact |",
+            ]
+        )
+    )
+    print("\n".join(["|---|---|---|---|---|---|---|---|---|---|", *details]))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qcore.analysis.ranging.result import Ranges
     from qcore.analysis.report import report
     from qcore.analysis.tracing import Trace, trace
+    from qcore.analysis.tuning import Tuning, tune
     from qcore.analysis.vectors import Vectors, vectors
     from qcore.calibration import Statistics, calibrate
     from qcore.keras import from_keras
@@ -86,6 +87,8 @@ _HOMES = {
     "identify": "qcore.analysis.identifying.identify",
     "Trace": "qcore.analysis.tracing",
     "trace": "qcore.analysis.tracing",
+    "Tuning": "qcore.analysis.tuning",
+    "tune": "qcore.analysis.tuning",
     "from_keras": "qcore.keras",
     "Interpreter": "qcore.runtime.interpreter",
     "load": "qcore.schema",
@@ -115,6 +118,7 @@ __all__ = [
     "Rules",
     "Statistics",
     "Trace",
+    "Tuning",
     "UnsupportedError",
     "Vectors",
     "attribute",
@@ -140,6 +144,7 @@ __all__ = [
     "report",
     "save",
     "trace",
+    "tune",
     "vectors",
 ]
 

@@ -22,6 +22,7 @@ from qcore.cli import (
     ranges,
     report,
     trace,
+    tune,
     vectors,
 )
 from qcore.cli.terminal import guarded
@@ -30,6 +31,7 @@ _COMMANDS = {
     "run": run,
     "quantize": quantize,
     "evaluate": evaluate,
+    "tune": tune,
     "compare": compare,
     "inspect": inspect,
     "explain": explain,

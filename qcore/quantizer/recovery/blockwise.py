@@ -15,13 +15,13 @@ import numpy as np
 from qcore.quantizer.blocks import stored_scales
 from qcore.quantizer.recovery.moments import Real
 from qcore.quantizer.recovery.solve import (
+    Curvature,
     Grid,
     Round,
     coordinate_descent,
     curved_error,
     fitted,
     gptq,
-    gptq_factor,
     refitted_scales,
     rounded,
 )
@@ -43,21 +43,21 @@ def recovered_blocks(target: Real, scale: Real, curvature: Real, grid: Grid, met
     Raises:
         LinAlgError: H is not positive definite.
     """
-    upper = gptq_factor(curvature) if "gptq" in methods else None
-    left, codes, scale = target.copy(), np.empty_like(target), scale.copy()
+    factor = Curvature(curvature).factor if "gptq" in methods else None
+    codes, errors, scale = np.empty_like(target), np.empty_like(target), scale.copy()
     for number, block in _blocks(target, scale):
-        part = left[..., block]
-        if upper is None:
+        part = target[..., block]
+        if factor is None:
             local, to_codes = curvature[:, block, block], partial(rounded, grid=grid)
         else:
-            inverse = np.linalg.inv(upper[:, block, block])
-            local, to_codes = inverse @ inverse.swapaxes(1, 2), partial(gptq, upper=upper[:, block, block], grid=grid)
+            within = factor[:, block, block]
+            pulled = errors[..., : block.start] @ factor[:, : block.start, block]
+            part = part - pulled @ np.linalg.inv(within)
+            local, to_codes = within @ within.swapaxes(1, 2), partial(gptq, factor=within, grid=grid)
         if "weight_scales" in methods:
             scale[..., number] = _fitted(part, local, grid, to_codes)
         codes[..., block] = to_codes(part, scale[..., number])
-        if upper is not None:
-            error = part - codes[..., block] * scale[..., number, np.newaxis]
-            left[..., block.stop :] -= error @ inverse @ upper[:, block, block.stop :]
+        errors[..., block] = codes[..., block] * scale[..., number, np.newaxis] - target[..., block]
     return codes, scale
 
 

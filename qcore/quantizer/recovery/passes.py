@@ -22,14 +22,13 @@ from qcore.quantizer.recovery.moments import Collector, Moments, Real
 from qcore.quantizer.recovery.rows import FORMS, Form
 from qcore.quantizer.recovery.running import Prefix, feeds
 from qcore.quantizer.recovery.solve import (
+    Curvature,
     Round,
     best_pull,
     coordinate_descent,
     corrected_bias,
     fitted,
     gptq,
-    gptq_factor,
-    hessian,
     least_squares_target,
     refitted_scales,
     rounded,
@@ -163,23 +162,23 @@ def improved(layer: Layer, gathered: Gathered, methods: Collection[str]) -> Solu
 
     pull = best_pull(weights, bias, fitted, held_out) if "least_squares" in methods and held_out else math.inf
     kept: frozenset[str] = frozenset()
-    least = error(present)
+    least, curvature = error(present), Curvature.of(fitted)
     for method in ("bias_correction", *WEIGHT_METHODS):
         if method in methods:
-            tried = error(solve(layer, form, fitted, kept | {method}, pull))
+            tried = error(solve(layer, form, fitted, curvature, kept | {method}, pull))
             if tried <= least:
                 kept, least = kept | {method}, tried
-    return solve(layer, form, everything, kept, pull) if kept else None
+    return solve(layer, form, everything, Curvature.of(everything), kept, pull) if kept else None
 
 
-def solve(layer: Layer, form: Form, moments: Moments, methods: Collection[str], pull: float) -> Solution:
+def solve(layer: Layer, form: Form, moments: Moments, curvature: Curvature, methods: Collection[str], pull: float) -> Solution:
     """The constants that some methods give a layer; weights that change are rounded from least squares with that pull."""
     weights, bias = layer.problem(form)
     present = layer.read(form)
     codes, scale = present.codes, present.scale
     if set(methods) & set(WEIGHT_METHODS):
         try:
-            codes, scale = _weights(layer, form, moments, methods, pull)
+            codes, scale = _weights(layer, form, moments, curvature, methods, pull)
         except np.linalg.LinAlgError as error:
             warn(f"accuracy: {layer.name}: {error}; its weights are left as they were")
     if "bias_correction" in methods:
@@ -187,7 +186,7 @@ def solve(layer: Layer, form: Form, moments: Moments, methods: Collection[str], 
     return Solution(codes, scale, bias)
 
 
-def _weights(layer: Layer, form: Form, moments: Moments, methods: Collection[str], pull: float) -> tuple[Real, Real]:
+def _weights(layer: Layer, form: Form, moments: Moments, curvature: Curvature, methods: Collection[str], pull: float) -> tuple[Real, Real]:
     """Codes and scales.
 
     Raises:
@@ -195,22 +194,22 @@ def _weights(layer: Layer, form: Form, moments: Moments, methods: Collection[str
     """
     (weights, _), scale, grid = layer.problem(form), layer.read(form).scale, layer.grid
     target = least_squares_target(weights, moments, pull)
-    least, curvature = layer.least_scale().reshape(target.shape[:2]), hessian(moments)
+    least, matrix = layer.least_scale().reshape(target.shape[:2]), curvature.matrix
     if layer.block_size is not None:
-        codes, scale = recovered_blocks(target, scale, curvature, grid, methods)
+        codes, scale = recovered_blocks(target, scale, matrix, grid, methods)
         for _ in range(_SWEEPS if "coordinate_descent" in methods else 0):
-            codes, scale = descended_blocks(codes, target, scale, curvature, grid, "weight_scales" in methods)
+            codes, scale = descended_blocks(codes, target, scale, matrix, grid, "weight_scales" in methods)
         return codes, scale
     to_codes: Round = partial(rounded, grid=grid)
     if "gptq" in methods:
-        to_codes = partial(gptq, upper=gptq_factor(curvature), grid=grid)
+        to_codes = partial(gptq, factor=curvature.factor, grid=grid)
     if "weight_scales" in methods:
-        codes, scale = fitted(target, curvature, grid, least, layer.per_channel, to_codes)
+        codes, scale = fitted(target, matrix, grid, least, layer.per_channel, to_codes)
     else:
         codes = to_codes(target, scale)
     if "coordinate_descent" in methods:
         for _ in range(_SWEEPS):
-            codes = coordinate_descent(codes, target, scale, curvature, grid)
+            codes = coordinate_descent(codes, target, scale, matrix, grid)
             if "weight_scales" in methods and layer.per_channel:
-                scale = refitted_scales(codes, target, scale, curvature, least)
+                scale = refitted_scales(codes, target, scale, matrix, least)
     return codes, scale

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -109,8 +110,10 @@ def best_pull(weights: Real, bias: Real, fitted: Moments, held_out: Moments) -> 
         held_out: in those to judge by.
 
     Returns:
-        One of PULLS.
+        One of PULLS; infinity where there are fewer samples than weights of an output, which fit anything.
     """
+    if fitted.count < weights.shape[-1]:
+        return math.inf
 
     def error(pull: float) -> float:
         try:
@@ -122,15 +125,34 @@ def best_pull(weights: Real, bias: Real, fitted: Moments, held_out: Moments) -> 
     return min(PULLS, key=error)
 
 
-def hessian(moments: Moments, shrink: float = 1.0) -> Real:
-    """Curvature of the squared error, with enough on its diagonal to be inverted: ``A + max(0.01, shrink D / N) mean(diag A) I``.
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """How the squared error of outputs grows with that of weights.
 
-    A is centred, since the bias takes every mean error out. Few rows for their depth say little about how weights go together, and so
-    count less.
+    matrix: H, float64[groups, depth, depth].
     """
-    depth = moments.cov_q.shape[-1]
-    damping = max(0.01, shrink * depth / moments.count) * _mean_variance(moments.cov_q)
-    return np.asarray(moments.cov_q + damping * np.eye(depth))
+
+    matrix: Real
+
+    @classmethod
+    def of(cls, moments: Moments, shrink: float = 1.0) -> Curvature:
+        """``A + max(0.01, shrink D / N) mean(diag A) I``: with enough on its diagonal to be inverted.
+
+        A is centred, since the bias takes every mean error out. Few rows for their depth say little about how weights go together, and so
+        count less.
+        """
+        depth = moments.cov_q.shape[-1]
+        damping = max(0.01, shrink * depth / moments.count) * _mean_variance(moments.cov_q)
+        return cls(np.asarray(moments.cov_q + damping * np.eye(depth)))
+
+    @cached_property
+    def factor(self) -> Real:
+        """The upper triangular M of ``H = M M^T``: float64[groups, depth, depth].
+
+        Raises:
+            LinAlgError: H is not positive definite.
+        """
+        return np.asarray(np.linalg.cholesky(self.matrix[:, ::-1, ::-1])[:, ::-1, ::-1])
 
 
 def fitted(target: Real, curvature: Real, grid: Grid, least: Real, per_channel: bool, to_codes: Round) -> tuple[Real, Real]:
@@ -176,45 +198,34 @@ def rounded(target: Real, scale: Real, grid: Grid) -> Real:
     return np.clip(round_half_away(target / scale[..., np.newaxis]), grid.low, grid.high)
 
 
-def gptq_factor(curvature: Real) -> Real:
-    """The upper triangular U of ``H^-1 = U^T U``: float64[groups, depth, depth].
-
-    Raises:
-        LinAlgError: H is not positive definite.
-    """
-    upper = np.linalg.cholesky(np.linalg.inv(curvature)).swapaxes(1, 2)
-    if not np.isfinite(upper).all():
-        raise np.linalg.LinAlgError("the curvature is not positive definite")
-    return upper
-
-
-def gptq(target: Real, scale: Real, upper: Real, grid: Grid) -> Real:
+def gptq(target: Real, scale: Real, factor: Real, grid: Grid) -> Real:
     """Codes column by column; what rounding a column does wrong, the columns to come make good as far as they can.
 
-    ``w_k -= (w_j - q_j s) / U_jj * U_jk`` for every k after j.
+    With ``e = Q s - T`` the error is ``|e M|^2``, and column k is the first that the errors before it do not touch any more: it is rounded
+    from ``T_k - sum of e_j M_jk / M_kk`` over all j before k, at which its part of the error would be 0.
 
     Args:
-        target: float64[groups, outputs, depth], real units.
+        target: T, float64[groups, outputs, depth], real units.
         scale: float64[groups, outputs], real units per step.
-        upper: U, from ``gptq_factor``.
+        factor: M, of ``Curvature``.
         grid: of the codes.
 
     Returns:
         Integers in float64[groups, outputs, depth].
 
-    Source: Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022.
+    Source: Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022, which keeps the
+    inverse of M in place of M; the codes are the same.
     """
-    left, codes = target.copy(), np.empty_like(target)
-    depth = target.shape[-1]
-    for start in range(0, depth, BLOCK):
-        end = min(start + BLOCK, depth)
-        errors = np.empty((*target.shape[:2], end - start))
-        for j in range(start, end):
-            codes[..., j] = rounded(left[..., j : j + 1], scale, grid)[..., 0]
-            error = (left[..., j] - codes[..., j] * scale) / upper[:, j, j, np.newaxis]
-            left[..., j:end] -= error[..., np.newaxis] * upper[:, np.newaxis, j, j:end]
-            errors[..., j - start] = error
-        left[..., end:] -= errors @ upper[:, start:end, end:]
+    codes, errors = np.empty_like(target), np.empty_like(target)
+    for start in range(0, target.shape[-1], BLOCK):
+        block = slice(start, start + BLOCK)
+        within = factor[:, block, block]
+        pulled = errors[..., :start] @ factor[:, :start, block]
+        for j in range(within.shape[-1]):
+            wanted = target[..., start + j] - pulled[..., j] / within[:, j, j, np.newaxis]
+            codes[..., start + j] = rounded(wanted[..., np.newaxis], scale, grid)[..., 0]
+            errors[..., start + j] = codes[..., start + j] * scale - target[..., start + j]
+            pulled += errors[..., start + j, np.newaxis] * within[:, np.newaxis, j]
     return codes
 
 

@@ -15,7 +15,7 @@ from qcore.quantizer.blocks import stored_scales
 from qcore.quantizer.recovery.blockwise import descended_blocks, recovered_blocks
 from qcore.quantizer.recovery.moments import Moments
 from qcore.quantizer.recovery.recover import output_error
-from qcore.quantizer.recovery.solve import INT4, gptq, gptq_factor, rounded
+from qcore.quantizer.recovery.solve import INT4, Curvature, gptq, rounded
 from qcore.quantizer.recovery.tables import least_error
 from qcore.schema import constant
 from tests.quantizer.builder import Builder
@@ -124,7 +124,7 @@ def test_blocks_of_one_scale_get_the_codes_of_the_whole(blocks: int) -> None:
     """What a block moves to those that come is what its columns would have moved one by one."""
     target, curvature = problem()
     scale = np.full((1, 10), 0.4)
-    whole = gptq(target, scale, gptq_factor(curvature), INT4)
+    whole = gptq(target, scale, Curvature(curvature).factor, INT4)
     codes, kept = recovered_blocks(target, np.full((1, 10, blocks), 0.4), curvature, INT4, ["gptq"])
     np.testing.assert_array_equal(codes, whole)
     np.testing.assert_array_equal(kept, 0.4)

@@ -11,6 +11,7 @@ from qcore.quantizer.recovery.moments import Collector, Moments
 from qcore.quantizer.recovery.solve import (
     INT4,
     INT8,
+    Curvature,
     Grid,
     best_pull,
     coordinate_descent,
@@ -18,8 +19,6 @@ from qcore.quantizer.recovery.solve import (
     curved_error,
     fitted,
     gptq,
-    gptq_factor,
-    hessian,
     least_squares_target,
     refitted_scales,
     rounded,
@@ -129,7 +128,7 @@ def test_gptq_follows_its_definition_column_by_column_past_a_block() -> None:
     depth = 70
     root = rng.normal(size=(1, 2 * depth, depth))
     curvature, target, scale = root.swapaxes(1, 2) @ root, rng.normal(size=(1, 2, depth)), np.full((1, 2), 0.3)
-    found = gptq(target, scale, gptq_factor(curvature), INT4)
+    found = gptq(target, scale, Curvature(curvature).factor, INT4)
     left = target[0].copy()
     for j in range(depth):
         inverse = np.linalg.inv(curvature[0, j:, j:])
@@ -140,15 +139,15 @@ def test_gptq_follows_its_definition_column_by_column_past_a_block() -> None:
 
 def test_gptq_is_plain_rounding_where_inputs_are_independent() -> None:
     target, scale = np.random.default_rng(7).normal(size=(1, 3, 5)), np.full((1, 3), 0.2)
-    np.testing.assert_array_equal(gptq(target, scale, gptq_factor(np.eye(5)[np.newaxis]), INT4), rounded(target, scale, INT4))
+    np.testing.assert_array_equal(gptq(target, scale, Curvature(np.eye(5)[np.newaxis]).factor, INT4), rounded(target, scale, INT4))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_gptq_and_descent_stay_close_to_the_best_of_all_codes(seed: int) -> None:
     """Descent never ends above where it started, nor below brute force; where it ends, no single code can be bettered."""
     weights, _, _, _, moments = problem(seed)
-    curvature, scale = hessian(moments), np.full((2, 3), 0.8)
-    codes = gptq(weights, scale, gptq_factor(curvature), TINY)
+    curvature, scale = Curvature.of(moments).matrix, np.full((2, 3), 0.8)
+    codes = gptq(weights, scale, Curvature(curvature).factor, TINY)
     refined = codes
     for _ in range(20):
         refined = coordinate_descent(refined, weights, scale, curvature, TINY)
@@ -177,7 +176,7 @@ def test_descent_moves_as_one_coordinate_at_a_time_past_a_block() -> None:
 
 def test_fitted_scales_are_the_best_of_the_candidates_for_each_row() -> None:
     weights, _, _, _, moments = problem(9)
-    curvature, none = hessian(moments), np.zeros((2, 3))
+    curvature, none = Curvature.of(moments).matrix, np.zeros((2, 3))
     _, scale = fitted(weights, curvature, INT4, none, True, lambda t, s: rounded(t, s, INT4))
     reach = np.abs(weights).max(axis=-1)
     errors = []
@@ -190,21 +189,21 @@ def test_fitted_scales_are_the_best_of_the_candidates_for_each_row() -> None:
 
 def test_one_scale_for_all_rows_stays_one() -> None:
     weights, _, _, _, moments = problem(10)
-    _, scale = fitted(weights, hessian(moments), INT8, np.zeros((2, 3)), False, lambda t, s: rounded(t, s, INT8))
+    _, scale = fitted(weights, Curvature.of(moments).matrix, INT8, np.zeros((2, 3)), False, lambda t, s: rounded(t, s, INT8))
     assert np.unique(scale).size == 1
 
 
 def test_no_scale_falls_below_what_the_bias_needs() -> None:
     weights, _, _, _, moments = problem(11)
     least = np.full((2, 3), 5.0)
-    codes, scale = fitted(weights, hessian(moments), INT8, least, True, lambda t, s: rounded(t, s, INT8))
+    codes, scale = fitted(weights, Curvature.of(moments).matrix, INT8, least, True, lambda t, s: rounded(t, s, INT8))
     assert (scale >= least).all()
-    assert (refitted_scales(codes, weights, scale, hessian(moments), least) >= least).all()
+    assert (refitted_scales(codes, weights, scale, Curvature.of(moments).matrix, least) >= least).all()
 
 
 def test_refitted_scales_are_where_the_error_has_no_slope() -> None:
     weights, _, _, _, moments = problem(12)
-    curvature, scale = hessian(moments), np.full((2, 3), 0.4)
+    curvature, scale = Curvature.of(moments).matrix, np.full((2, 3), 0.4)
     codes = rounded(weights, scale, INT4)
     found = refitted_scales(codes, weights, scale, curvature, np.zeros((2, 3)))
     error = curved_error(codes, weights, found, curvature)
@@ -218,9 +217,9 @@ def test_dead_inputs_neither_fail_nor_move_weights() -> None:
     x_f, x_q = pair(rng)
     x_f[0], x_q[0], x_f[1, :, 2], x_q[1, :, 2] = 3.0, 3.0, 0.0, 0.0
     moments, weights, scale = Moments.of(x_f, x_q), rng.normal(size=(2, 3, 4)), np.full((2, 3), 0.2)
-    target, curvature = least_squares_target(weights, moments, pull=0.1), hessian(moments)
+    target, curvature = least_squares_target(weights, moments, pull=0.1), Curvature.of(moments).matrix
     np.testing.assert_allclose(target[0], weights[0], rtol=1e-12)
-    codes = gptq(target, scale, gptq_factor(curvature), INT4)
+    codes = gptq(target, scale, Curvature(curvature).factor, INT4)
     np.testing.assert_array_equal(codes[0], rounded(weights, scale, INT4)[0])
     assert np.isfinite(coordinate_descent(codes, target, scale, curvature, INT4)).all()
 
@@ -228,5 +227,5 @@ def test_dead_inputs_neither_fail_nor_move_weights() -> None:
 def test_rows_of_zeros_have_a_scale_and_codes_of_zero() -> None:
     _, _, _, _, moments = problem(14)
     zeros = np.zeros((2, 3, 4))
-    codes, scale = fitted(zeros, hessian(moments), INT8, np.zeros((2, 3)), True, lambda t, s: rounded(t, s, INT8))
+    codes, scale = fitted(zeros, Curvature.of(moments).matrix, INT8, np.zeros((2, 3)), True, lambda t, s: rounded(t, s, INT8))
     assert (scale > 0).all() and not codes.any()
