@@ -203,7 +203,7 @@ class Executor:
         self.ran = False
         if self.settings.engine == "auto" and self.stages is None and self.seconds > COMPILING:
             self.stages = self.native_stages(plan)
-        start = time.perf_counter()
+        start = time.thread_time()
         values, stages = self.values, self.stages or {}
         if self.observer is not None:
             self.observe(i for i in (*self.graph.inputs, *self.variables, *plan.constants) if not self.graph.tensors[i].is_constant)
@@ -223,7 +223,7 @@ class Executor:
                         values.pop(i, None)
             position += 1
         self.ran = True
-        self.seconds += time.perf_counter() - start
+        self.seconds += time.thread_time() - start
 
     def run_operator(self, planned: PlannedOperator) -> list[int]:
         """Run an operator of the plan on NumPy, and keep its outputs; the numbers of the variables that it updated.
