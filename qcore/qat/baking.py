@@ -18,7 +18,7 @@ from qcore.errors import InputError
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.numerics.training import kernel_params
 from qcore.qat.expand import WEIGHTED
-from qcore.qat.graph import copy_of, functional, readers, rebuild
+from qcore.qat.graph import copy_of, functional, readers, rebuild, unique
 from qcore.qat.layers import FakeQuant, QuantizedKernel, codes_name
 from qcore.qat.placement import AFFINE, averages, moves
 
@@ -99,7 +99,7 @@ class Baking:
             return self.fake_quant(node.operation, node.operation.name)(x)
         if not self.marks_averages:
             return x
-        layer = self.fake_quant(node.operation, self._name(codes_name(_producer(node).name)))
+        layer = self.fake_quant(node.operation, unique(self.names, codes_name(_producer(node).name)))
         return layer(x, average=True) if self.as_in_file else layer(x)
 
     def _weighted(self, node: Any, x: Any, source: FakeQuant | None) -> Any:
@@ -118,7 +118,7 @@ class Baking:
             factor, offset = _affine_of(norm)
             kernel, bias = _times(inner, kernel, factor), (bias * factor + offset).astype(np.float32)
         has_bias = inner.use_bias or norm is not None
-        new = copy_of(inner, use_bias=has_bias, name=self._name(inner.name), dtype="float32")
+        new = copy_of(inner, use_bias=has_bias, name=unique(self.names, inner.name), dtype="float32")
         if self.as_in_file and has_bias and source is not None and isinstance(layer, QuantizedKernel):
             bias = _rounded_bias(bias, source, kernel_params(_by_channel(inner, kernel), layer.bits, -1))
         self.weights.append((new, [kernel, bias] if has_bias else [kernel]))
@@ -130,19 +130,19 @@ class Baking:
         depthwise = self._once((id(layer), id(source)), lambda: self._depthwise(layer, shape[-1], source))
         if len(shape) == 3:
             return depthwise(x)
-        wide = layers.Reshape((*(1,) * (3 - len(shape)), *shape), name=self._name(f"{layer.name}_wide"))(x)
-        return layers.Reshape(shape, name=self._name(f"{layer.name}_narrow"))(depthwise(wide))
+        wide = layers.Reshape((*(1,) * (3 - len(shape)), *shape), name=unique(self.names, f"{layer.name}_wide"))(x)
+        return layers.Reshape(shape, name=unique(self.names, f"{layer.name}_narrow"))(depthwise(wide))
 
     def _depthwise(self, layer: Any, channels: int, source: FakeQuant | None) -> Any:
         factor, offset = (np.broadcast_to(part, (channels,)).astype(np.float32) for part in _affine_of(layer))
         if self.as_in_file and source is not None:
             offset = _rounded_bias(offset, source, kernel_params(factor.reshape(1, -1), 8, -1))
-        new = layers.DepthwiseConv2D(1, name=self._name(layer.name))
+        new = layers.DepthwiseConv2D(1, name=unique(self.names, layer.name))
         self.weights.append((new, [factor.reshape(1, 1, -1, 1), offset]))
         return new
 
     def _copy(self, layer: Any) -> Any:
-        new = copy_of(layer, name=self._name(layer.name), **({"dtype": "float32"} if isinstance(layer, keras.layers.Layer) else {}))
+        new = copy_of(layer, name=unique(self.names, layer.name), **({"dtype": "float32"} if isinstance(layer, keras.layers.Layer) else {}))
         if getattr(layer, "weights", None):
             self.weights.append((new, layer.get_weights()))
         return new
@@ -151,14 +151,6 @@ class Baking:
         if key not in self.made:
             self.made[key] = make()
         return self.made[key]
-
-    def _name(self, wanted: str) -> str:
-        name, count = wanted, 0
-        while name in self.names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self.names.add(name)
-        return name
 
 
 def _producer(node: Any) -> Any:

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from qcore.errors import UnsupportedError
-from qcore.qat.graph import copy_of, functional, rebuild, run
+from qcore.qat.graph import copy_of, functional, rebuild, run, unique
 
 WEIGHTED = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.Conv2DTranspose, layers.Dense)
 """Layers whose kernel is rounded."""
@@ -104,7 +104,7 @@ class Expansion:
         return self._copy(layer)
 
     def _copy(self, layer: Any, **changes: Any) -> Any:
-        new = self._new(copy_of(layer, name=self._name(layer.name), **changes))
+        new = self._new(copy_of(layer, name=unique(self.names, layer.name), **changes))
         if getattr(layer, "weights", None):
             self.weights.append((new, layer.get_weights()))
         return new
@@ -150,20 +150,12 @@ class Expansion:
         return lambda x: second(first(x))
 
     def _named(self, kind: Any, name: str, *args: Any, **options: Any) -> Any:
-        return self._new(kind(*args, name=self._name(name), **options))
+        return self._new(kind(*args, name=unique(self.names, name), **options))
 
     def _new(self, layer: Any) -> Any:
         if self.depth:
             self.skipped.add(layer.name)
         return layer
-
-    def _name(self, wanted: str) -> str:
-        name, count = wanted, 0
-        while name in self.names:
-            count += 1
-            name = f"{wanted}_{count}"
-        self.names.add(name)
-        return name
 
 
 def expand(model: Any, skip: Collection[str]) -> tuple[Any, set[str]]:

@@ -94,6 +94,16 @@ def rebuild(model: Any, call: Call, batch: int | None = None, behind_input: Call
     return keras.Model(structure, run(model, [behind_input(tensor) for tensor in inputs], call), name=model.name)
 
 
+def unique(names: set[str], wanted: str, separator: str = "_") -> str:
+    """The name wanted, with a number behind it where it is taken; it is taken from now on."""
+    name, count = wanted, 0
+    while name in names:
+        count += 1
+        name = f"{wanted}{separator}{count}"
+    names.add(name)
+    return name
+
+
 def copy_of(layer: Any, **changes: Any) -> Any:
     """A new layer of the same configuration, but for what changes; its weights are still to come.
 

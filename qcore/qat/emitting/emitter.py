@@ -18,6 +18,7 @@ from qcore.kernels.opdef import Array, Node, Operand
 from qcore.kernels.registry import OPERATORS
 from qcore.model import OPTIONAL, Buffer, Model, Subgraph, Tensor
 from qcore.numerics import QuantParams
+from qcore.qat.graph import unique
 from qcore.quantizer.graph import Graph, to_quantization
 from qcore.schema import constant, default_options
 
@@ -137,7 +138,7 @@ class Emitter:
         array = np.asarray(given)
         dtype = {"f": "float32", "b": "bool"}.get(array.dtype.kind, "int32")
         array = np.ascontiguousarray(array, dtype).reshape(array.shape)
-        number = self.graph.add_constant(self._unique("/".join([*self._path, "constant"])), array, dtype)
+        number = self.graph.add_constant(unique(self._names, "/".join([*self._path, "constant"]), ":"), array, dtype)
         return Value(number, array.shape, dtype)
 
     def pair(self, x: Value, params: QuantParams) -> Value:
@@ -172,7 +173,7 @@ class Emitter:
         """Calls a tensor by the name of the operation that computes it, if that has added it."""
         tensor, name = self.graph.tensors[value.number], name_of(operation)
         if tensor.name.startswith("/".join([*self._path, name]) + "/"):
-            tensor.name = self._unique("/".join([*self._path, name]))
+            tensor.name = unique(self._names, "/".join([*self._path, name]), ":")
 
     def _check_rank(self, name: str, shapes: list[tuple[int, ...]]) -> None:
         rank = max(map(len, shapes))
@@ -182,16 +183,8 @@ class Emitter:
         if rank > most:
             raise self.refusal(f"{name} of {rank} dimensions, TensorFlow Lite has {most}")
 
-    def _unique(self, name: str) -> str:
-        found, count = name, 0
-        while found in self._names:
-            count += 1
-            found = f"{name}:{count}"
-        self._names.add(found)
-        return found
-
     def _tensor(self, name: str, shape: tuple[int, ...], dtype: str) -> Value:
-        self.graph.tensors.append(Tensor(self._unique(name), dtype, shape, Buffer(), has_rank=True))
+        self.graph.tensors.append(Tensor(unique(self._names, name, ":"), dtype, shape, Buffer(), has_rank=True))
         return Value(len(self.graph.tensors) - 1, shape, dtype)
 
     def _operand(self, value: Value) -> Operand:
