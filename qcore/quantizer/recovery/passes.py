@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from qcore.calibration.samples import Feed
 from qcore.model import Model, Operator
 from qcore.quantizer.recovery.blockwise import descended_blocks, recovered_blocks
 from qcore.quantizer.recovery.layers import Layer, Solution, find_layers
 from qcore.quantizer.recovery.moments import Collector, Moments, Real
 from qcore.quantizer.recovery.rows import FORMS, Form
-from qcore.quantizer.recovery.running import Prefix, feeds
+from qcore.quantizer.recovery.running import Walk, walks
 from qcore.quantizer.recovery.solve import (
     Curvature,
     Round,
@@ -87,35 +86,34 @@ def recover_weights(
     """
     if "weight_scales" in methods:
         refit_tables(model, quantized, origins)
-    fed = list(zip(feeds(model, samples), feeds(quantized, samples), strict=True))
-
-    def gathered(layer: Layer) -> Gathered | None:
-        own = [pair for pair in fed if pair[0].subgraph == layer.graph.index]
-        return gather(model, layer, own) if own else None
-
+    by_subgraph = walks(model, quantized, samples)
     for layer in find_layers(model, quantized, origins):
-        found, shared = gathered(layer), len(layer.sharing) > 1
+        pair = by_subgraph.get(layer.graph.index)
+        if pair is None:
+            advance(1)
+            continue
+        found, shared = gather(layer, *pair), len(layer.sharing) > 1
         if shared and layer is layer.sharing[0]:
-            improve_together(layer.sharing, [found, *map(gathered, layer.sharing[1:])], methods)
+            improve_together(layer.sharing, [found, *(gather(other, *pair, goes_on=False) for other in layer.sharing[1:])], methods)
         if found is not None:
             improve(layer, found, [method for method in methods if not shared or method not in WEIGHT_METHODS])
         advance(1)
 
 
-def gather(model: Model, layer: Layer, fed: Sequence[tuple[Feed, Feed]]) -> Gathered | None:
-    """Runs both models up to a layer; None where they do not read the same shapes there, or infinities."""
-    index = layer.graph.index
+def gather(layer: Layer, real: Walk, quantized: Walk, goes_on: bool = True) -> Gathered | None:
+    """Takes walks over both models up to a layer; None where it does not read the same shapes in both, or infinities.
+
+    goes_on: no layer before this one will be gathered.
+    """
     slot = layer.slots.input
-    real, quantized = Prefix(model, index, layer.real, slot), Prefix(layer.graph.model, index, layer.operator, slot)
     fitted, held_out = Collector(), Collector()
     form: Form | None = None
-    for number, (real_feed, quantized_feed) in enumerate(fed):
-        x_f, x_q = real.input(real_feed), quantized.input(quantized_feed)
-        step = real.step()
+    pairs = zip(real.inputs(layer.real, slot, goes_on), quantized.inputs(layer.operator, slot, goes_on), strict=True)
+    for number, ((x_f, step), (x_q, _)) in enumerate(pairs):
         if step is None or x_f.shape != x_q.shape or not x_f.size or not (np.isfinite(x_f).all() and np.isfinite(x_q).all()):
             return None
         form = FORMS[layer.operator.name](step.params)
-        most = -(-max(ROWS, ROWS_FOR_DEPTH * form.matrix(layer.weights).shape[2]) // len(fed))
+        most = -(-max(ROWS, ROWS_FOR_DEPTH * form.matrix(layer.weights).shape[2]) // len(real))
         places = np.arange(form.places)
         if form.places > most:
             places = np.sort(np.random.default_rng(number).choice(form.places, most, replace=False))

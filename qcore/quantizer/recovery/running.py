@@ -15,9 +15,12 @@ from qcore.quantizer.graph import Graph
 from qcore.quantizer.recovery.moments import Real
 from qcore.runtime.plan import Settings
 from qcore.runtime.real_values import to_real
-from qcore.runtime.session import Session
+from qcore.runtime.session import REMEMBERING, Session
 
 _SETTINGS = Settings(engine="fast")
+
+KEPT = 1 << 27
+"""Bytes, at most, of what all samples leave to be read behind an operator."""
 
 
 def feeds(model: Model, samples: Sequence[Any]) -> list[Feed]:
@@ -30,39 +33,101 @@ def feeds(model: Model, samples: Sequence[Any]) -> list[Feed]:
     return [feeder.feed(number, sample) for number, sample in enumerate(samples)]
 
 
-class Prefix:
-    """The operators of a model's subgraph up to one of them, as they are now.
+class Walk:
+    """What one operator of a subgraph after another reads, as samples run through all operators before it, as these are by then.
+
+    What samples leave to be read behind an operator is kept, so that those before it need not run again; unless it takes more than KEPT
+    bytes, or the model carries something from one sample to the next.
 
     Args:
-        model: that is run.
+        model: that is run; an operator's constants may change when its turn is over.
         subgraph: which one.
-        operator: the last to run.
-        slot: of its inputs, which is looked at.
+        fed: what each sample gives its inputs.
     """
 
-    def __init__(self, model: Model, subgraph: int, operator: Operator, slot: int) -> None:
-        graph = model.subgraphs[subgraph]
-        self._operator, self._tensor, self._subgraph = operator, graph.tensors[operator.inputs[slot]], subgraph
-        end = graph.operators.index(operator) + 1
-        part = replace(graph, operators=graph.operators[:end], outputs=[operator.inputs[slot], operator.outputs[0]])
-        graphs = [part if i == subgraph else other for i, other in enumerate(model.subgraphs)]
-        self._session = Session(replace(model, subgraphs=graphs), _SETTINGS)
+    def __init__(self, model: Model, subgraph: int, fed: Sequence[Feed]) -> None:
+        self._model, self._subgraph, self._graph = model, subgraph, model.subgraphs[subgraph]
+        self._start, self._kept = 0, [feed.values for feed in fed]
+        everything = [operator for graph in model.subgraphs for operator in graph.operators]
+        self._remembers = any(operator.name in REMEMBERING for operator in everything) or any(
+            tensor.is_variable for graph in model.subgraphs for tensor in graph.tensors
+        )
+        self._varying = set(self._graph.inputs)
+        for operator in self._graph.operators:
+            if self._varies(operator):
+                self._varying.update(operator.outputs)
 
-    def input(self, feed: Feed) -> Real:
-        """float64[...]: what the operator reads of that input for a sample, in real units.
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self._kept)
+
+    def inputs(self, operator: Operator, slot: int, goes_on: bool = True) -> Iterator[tuple[Real, Step | None]]:
+        """What an operator reads for each sample, and what it was prepared with: None where that is not known before it runs.
+
+        Args:
+            operator: not before the latest with which the walk went on.
+            slot: of its inputs, which is looked at.
+            goes_on: no operator before this one will be asked for.
+
+        Returns:
+            float64[...], real units, and the step, for sample after sample.
 
         Raises:
-            QCoreError: the model cannot run on the sample.
+            QCoreError: the model cannot run on a sample.
         """
-        self._session.restart()
-        values = [feed.values[i] for i in self._session.executor(self._subgraph).graph.inputs]
-        read, _ = self._session.call(self._subgraph, values)
-        return to_real(self._tensor, read).astype(np.float64)
+        end, wanted = self._graph.operators.index(operator), operator.inputs[slot]
+        left = self._left(end)
+        outputs = dict.fromkeys([*left, wanted, operator.outputs[0]])
+        part = replace(
+            self._graph,
+            operators=[each for i, each in enumerate(self._graph.operators[: end + 1]) if i >= self._start or not self._varies(each)],
+            inputs=list(self._kept[0]),
+            outputs=[tensor for tensor in outputs if tensor not in self._kept[0]],
+        )
+        graphs = [part if i == self._subgraph else other for i, other in enumerate(self._model.subgraphs)]
+        session = Session(replace(self._model, subgraphs=graphs), _SETTINGS)
+        following: list[dict[int, Array]] | None = [] if goes_on and not self._remembers else None
+        size = 0
+        for kept in self._kept:
+            session.restart()
+            results = session.call(self._subgraph, [kept[tensor] for tensor in part.inputs])
+            values = kept | dict(zip(part.outputs, results, strict=True))
+            plan = session.executor(self._subgraph).allocated()
+            step = next((planned.step for planned in plan.operators if planned.operator is operator), None)
+            yield to_real(self._graph.tensors[wanted], values[wanted]).astype(np.float64), step
+            if following is not None:
+                following.append({tensor: values[tensor] for tensor in left})
+                size += sum(array.nbytes for array in following[-1].values())
+                following = following if size <= KEPT else None
+        if following is not None:
+            self._start, self._kept = end, following
 
-    def step(self) -> Step | None:
-        """What the operator was prepared with for the latest sample; None where that is not known before it runs."""
-        plan = self._session.executor(self._subgraph).allocated()
-        return next((planned.step for planned in plan.operators if planned.operator is self._operator), None)
+    def _varies(self, operator: Operator) -> bool:
+        """What it computes is not the same for all samples."""
+        return operator.name in REMEMBERING or not self._varying.isdisjoint(operator.inputs)
+
+    def _left(self, end: int) -> list[int]:
+        """What samples leave to be read by operators from this one on."""
+        before, behind = self._graph.operators[:end], self._graph.operators[end:]
+        made = {*self._graph.inputs, *(tensor for operator in before for tensor in operator.outputs)}
+        read = {*self._graph.outputs, *(tensor for operator in behind for tensor in operator.inputs)}
+        return sorted(self._varying & made & read)
+
+
+def walks(model: Model, quantized: Model, samples: Sequence[Any]) -> dict[int, tuple[Walk, Walk]]:
+    """Walks over both models, by the number of each subgraph that samples are for.
+
+    Raises:
+        InputError: a sample does not fit.
+    """
+    real, other = feeds(model, samples), feeds(quantized, samples)
+    return {
+        number: (
+            Walk(model, number, [feed for feed in real if feed.subgraph == number]),
+            Walk(quantized, number, [feed for feed in other if feed.subgraph == number]),
+        )
+        for number in {feed.subgraph for feed in real}
+    }
 
 
 def without_softmax(model: Model) -> Model:

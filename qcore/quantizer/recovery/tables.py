@@ -46,9 +46,9 @@ def _tables(graph: Graph, origins: Mapping[Operator, Operator]) -> Iterator[tupl
     producers, readers = graph.producers(), graph.consumers()
     for number, uses in readers.items():
         operator = uses[0].operator
+        computed = [graph.tensors[output] for use in uses for output in use.operator.outputs if output != OPTIONAL]
         lookups = all(use.operator.name == "EMBEDDING_LOOKUP" and use.slot == _TABLE for use in uses)
-        real = all(graph.tensors[use.operator.outputs[0]].dtype == "float32" for use in uses if use.operator.outputs[:1] != [OPTIONAL])
-        if not (lookups and real and operator in origins):
+        if operator not in origins or not lookups or any(tensor.dtype != "float32" for tensor in computed):
             continue
         if number in producers and producers[number].name == "DEQUANTIZE" and len(readers[producers[number].inputs[0]]) == 1:
             number = producers[number].inputs[0]
