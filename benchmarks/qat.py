@@ -1,12 +1,13 @@
 """What quantization-aware training gains on real models, as Markdown tables.
 
-usage: python -m benchmarks.qat FOLDER [--only resnet | mnist] [--epochs 100]
+usage: python -m benchmarks.qat FOLDER [--only resnet | mnist] [--epochs 100] [--activation-bits 8 | 16]
 FOLDER holds models/ and data/; needs the test extra.
 
 resnet: ResNet8 as MLPerf Tiny has it, made anew as a Keras model, trains on 500 unlabelled images, moved and mirrored at random, to give
 the logits of the float model. "plain" are ranges of the same images without any training. Accuracy is that of files run by LiteRT on 2000
 other images, but for "trained": that is the Keras model. "same class" says how often the file, packed and with its int4 codes in int8
-tensors, gives the class that training does, with biases rounded as in the file; qcore.qat.check.
+tensors, gives the class that training does, rounded as in the file, and as trained; qcore.qat.check. "as float" says how often the files
+of "plain" and "file" give that of the float model.
 
 mnist: one small convolutional model, from the same weights and on the same batches, on every backend of Keras that is installed; what
 ranges differ by is in parts of their widths.
@@ -108,17 +109,17 @@ def right(outputs: Samples, labels: Any) -> str:
     return f"{np.mean(outputs.argmax(axis=1) == labels):.4f}"
 
 
-def resnet(folder: Path, epochs: int) -> None:
+def resnet(folder: Path, epochs: int, activation_bits: int) -> None:
     """The table of ResNet8."""
     images = np.load(folder / "data" / "cifar10_train_jpeg_calib500.npz")["x"].astype(np.float32)
     test = np.load(folder / "data" / "cifar10_test_jpeg_2000.npz")
     x, labels = test["x"].astype(np.float32), test["y"].reshape(-1)
-    print("| weights | float | plain | trained | file | packed: same class | in int8: same class | max LSB | seconds | bytes |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("| weights | float | plain | trained | file | as float | packed: same class | in int8: same class | max LSB | seconds | bytes |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for bits, rate, passes in ((8, 1e-5, max(epochs // 25, 1)), (4, 1e-4, epochs), (3, 1e-4, epochs)):
         keras.utils.set_random_seed(0)
         model = resnet8(folder / "models" / "mlperf_tiny__pretrainedResnet.tflite")
-        quantized = quantize_model(model, weight_bits=bits)
+        quantized = quantize_model(model, weight_bits=bits, activation_bits=activation_bits)
         calibrate(quantized, np.split(images, len(images) // BATCH))
         plain = export(quantized).to_bytes()
         start = time.perf_counter()
@@ -127,10 +128,13 @@ def resnet(folder: Path, epochs: int) -> None:
         file, wide = export(quantized), export(quantized, packed=False)
         checks = [check(quantized, exported, x[:500]) for exported in (file, wide)]
         computed = [keras.ops.convert_to_numpy(m.predict(x, batch_size=200, verbose=0)) for m in (model, quantized)]
-        accuracy = [right(outputs, labels) for outputs in (computed[0], run(plain, x), computed[1], run(file.to_bytes(), x))]
-        same = [f"{each.agreement:.3f}" for each in checks]
+        outputs = [computed[0], run(plain, x), computed[1], run(file.to_bytes(), x)]
+        accuracy = [right(each, labels) for each in outputs]
+        alike = ", ".join(right(each, outputs[0].argmax(axis=1)) for each in (outputs[1], outputs[3]))
+        same = [f"{each.agreement:.3f}, {each.agreement_as_trained:.3f}" for each in checks]
         most = max(each.max_lsb for each in checks)
-        print("|", " | ".join([f"int{bits}", *accuracy, *same, str(most), f"{seconds:.0f}", str(len(file.to_bytes()))]), "|", flush=True)
+        row = [f"int{bits}", *accuracy, alike, *same, str(most), f"{seconds:.0f}", str(len(file.to_bytes()))]
+        print("|", " | ".join(row), "|", flush=True)
 
 
 def small_model() -> Any:
@@ -190,13 +194,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", choices=("resnet", "mnist"))
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--activation-bits", type=int, choices=(8, 16), default=8)
     parser.add_argument("--train", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.train is not None:
         train_digits(args.folder, args.train)
         return
     if args.only != "mnist":
-        resnet(args.folder, args.epochs)
+        resnet(args.folder, args.epochs, args.activation_bits)
     if args.only != "resnet":
         mnist(args.folder)
 

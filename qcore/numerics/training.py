@@ -7,6 +7,8 @@ to (51) of docs/quantization.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -14,35 +16,50 @@ from numpy.typing import ArrayLike, NDArray
 
 from qcore.errors import InputError
 from qcore.numerics.affine import dequantize, fake_quantize_mask, quantize_by_reciprocal, reciprocal
+from qcore.numerics.dtypes import element_type
 from qcore.numerics.params import QuantParams
 from qcore.numerics.real import as_real
 from qcore.numerics.rounding import round_half_away, round_half_even
 from qcore.numerics.weights import greatest_magnitude
 
 NARROWEST = 1e-6
-"""A trained range is at least as wide as this."""
+"""A tensor whose range is no wider than this holds nothing but 0, and gets a range of width 1.
+
+Steps next to nothing would overflow the biases of what reads the tensor, and XNNPACK refuses products of more than 256 steps of their sum.
+"""
 
 SMALLEST_WEIGHT = 1e-30
 """A channel without any weight greater than this holds nothing but 0."""
 
-FRACTIONS = 1024
-"""An average of fewer than half as many codes is nearer to a tie than to its neighbour only if it is one."""
+FRACTIONS: Mapping[int, int] = MappingProxyType({8: 1024, 16: 128})
+"""An average of fewer than half as many codes, of so many bits, is nearer to a tie than to its neighbour only if it is one."""
 
 _INT8_MIN, _INT8_MAX = -128, 127
+_INT16_MAX = 32767
 
 
-def trained_params(low: ArrayLike, high: ArrayLike) -> QuantParams:
-    """int8 parameters of an activation with a trained range: asymmetric, over all codes; equation (48).
+def trained_params(low: ArrayLike, high: ArrayLike, bits: int = 8) -> QuantParams:
+    """Parameters of an activation with a trained range, over all codes of int8 or int16; equation (48).
 
-    ``scale = (max(high, low + 1e-6) - low) * (1 / 255)``, ``zero_point = clamp(round_half_away(-128 - low * (1 / scale)))``.
+    8 bits, asymmetric: ``scale = (high - low) * (1 / 255)``, ``zero_point = clamp(round_half_away(-128 - low * (1 / scale)))``. 16 bits,
+    symmetric: ``scale = max(-low, high) * (1 / 32767)``, and a zero point of 0. Of a range no wider than 1e-6, the width counts as 1.
 
     Args:
         low: float32 value, real units, at most 0.
         high: float32 value, real units, at least 0.
+        bits: 8 or 16.
+
+    Raises:
+        InputError: another number of bits.
     """
-    least = as_real(low, np.float32)
-    greatest = np.maximum(as_real(high, np.float32), least + np.float32(NARROWEST))
-    scale = np.atleast_1d((greatest - least) * np.float32(1 / (_INT8_MAX - _INT8_MIN)))
+    if bits not in (8, 16):
+        raise InputError(f"trained_params: got {bits} bits, expected 8 or 16")
+    least, greatest = as_real(low, np.float32), as_real(high, np.float32)
+    width = np.maximum(-least, greatest) if bits == 16 else greatest - least
+    width = np.atleast_1d(np.where(width > np.float32(NARROWEST), width, np.float32(1)))
+    if bits == 16:
+        return QuantParams(width * np.float32(1 / _INT16_MAX), np.zeros(1, np.int64), "int16")
+    scale = width * np.float32(1 / (_INT8_MAX - _INT8_MIN))
     zero_point = round_half_away(np.float32(_INT8_MIN) - least * reciprocal(scale))
     return QuantParams(scale, np.clip(zero_point, _INT8_MIN, _INT8_MAX).astype(np.int64), "int8")
 
@@ -104,10 +121,11 @@ def fake_quantize_gradient(
 def average_codes(x: ArrayLike, params: QuantParams) -> NDArray[np.float32]:
     """Means of quantized numbers, rounded to the codes of their own parameters as AVERAGE_POOL_2D does: ties away from code 0; (51).
 
-    Sums of float32 numbers that stand for codes are not exact, so means are first rounded to 1024ths of a step, where ties are found.
+    Sums of float32 numbers that stand for codes are not exact, so means are first rounded to 1024ths of a step, or 128ths of one of 16
+    bits, where ties are found.
 
     Args:
-        x: float32[...], real units, means of fewer than 512 numbers each.
+        x: float32[...], real units, means of fewer than 512 numbers each; of 16 bits fewer than 32, whose sums in float32 are near enough.
         params: per tensor, of the numbers.
 
     Returns:
@@ -117,7 +135,8 @@ def average_codes(x: ArrayLike, params: QuantParams) -> NDArray[np.float32]:
     """
     scale, zero_point = (part.astype(np.float32) for part in params.broadcast(np.shape(x)))
     codes = as_real(x, np.float32) * reciprocal(scale) + zero_point
-    codes = round_half_even(np.asarray(codes * np.float32(FRACTIONS))) / np.float32(FRACTIONS)
+    fractions = np.float32(FRACTIONS[element_type(params.dtype).bits])
+    codes = round_half_even(np.asarray(codes * fractions)) / fractions
     return np.asarray((round_half_away(np.asarray(codes)) - zero_point) * scale, np.float32)
 
 

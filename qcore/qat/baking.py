@@ -2,6 +2,7 @@
 
 BatchNormalization behind a kernel is folded into it, which multiplies the scale of each channel and moves no code. Elsewhere it becomes a
 1x1 depthwise convolution, as Rescaling and Normalization do: a kernel of one weight for each channel is exact at any number of bits.
+Behind a layer that was skipped it stays as it is.
 """
 
 from __future__ import annotations
@@ -18,12 +19,11 @@ from qcore.errors import InputError
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.numerics.training import kernel_params
 from qcore.qat.expand import WEIGHTED
-from qcore.qat.graph import copy_of, functional, readers, rebuild, unique
+from qcore.qat.graph import copy_of, functional, readers, rebuild, set_weights, unique
 from qcore.qat.layers import FakeQuant, QuantizedKernel, codes_name
-from qcore.qat.placement import AFFINE, averages, moves
+from qcore.qat.placement import AFFINE, averages, is_by_channel, moves
 
 Array = NDArray[np.float32]
-_KERNELS = (QuantizedKernel, *WEIGHTED)
 
 
 def bake(model: Any, batch: int | None = 1) -> Any:
@@ -44,7 +44,7 @@ def bake(model: Any, batch: int | None = 1) -> Any:
 
 def frozen(layer: FakeQuant, name: str) -> FakeQuant:
     """A FakeQuant of another name, whose range does not follow anything."""
-    return FakeQuant(fixed=layer.range, float_operator=layer.float_operator, name=name)
+    return FakeQuant(fixed=layer.range, float_operator=layer.float_operator, bits=layer.bits, name=name)
 
 
 class Baking:
@@ -72,7 +72,7 @@ class Baking:
         self.readers = readers(source)
         baked = rebuild(source, self._call, self.batch)
         for layer, arrays in self.weights:
-            layer.set_weights(arrays)
+            set_weights(layer, arrays)
         return baked
 
     def _call(self, node: Any, *args: Any, **kwargs: Any) -> Any:
@@ -81,11 +81,11 @@ class Baking:
         if isinstance(layer, FakeQuant):
             output = self._round(node, *args, **kwargs)
             source = layer
-        elif isinstance(layer, _KERNELS):
+        elif isinstance(layer, QuantizedKernel):
             output = self._weighted(node, first, source)
-        elif type(layer).__name__ == "BatchNormalization" and isinstance(_producer(node), _KERNELS):
+        elif isinstance(layer, layers.BatchNormalization) and isinstance(_producer(node), QuantizedKernel):
             return first
-        elif type(layer).__name__ in AFFINE:
+        elif type(layer).__name__ in AFFINE and is_by_channel(layer, len(first.shape)) and not isinstance(_producer(node), WEIGHTED):
             output = self._affine(layer, first, source)
         else:
             output = self._once((id(layer),), lambda: self._copy(layer))(*args, **kwargs)
@@ -106,31 +106,32 @@ class Baking:
         layer = node.operation
         readers = self.readers[id(node.outputs[0])]
         norm = readers[0].operation if len(readers) == 1 and readers[0] is not None else None
-        if type(norm).__name__ != "BatchNormalization":
-            norm = None
+        norm = norm if isinstance(norm, layers.BatchNormalization) else None
         return self._once((id(layer), id(norm), id(source)), lambda: self._folded(layer, norm, source))(x)
 
     def _folded(self, layer: Any, norm: Any, source: FakeQuant | None) -> Any:
-        inner = layer.layer if isinstance(layer, QuantizedKernel) else layer
-        kernel = keras.ops.convert_to_numpy(layer.rounded_kernel() if isinstance(layer, QuantizedKernel) else inner.kernel)
+        inner, kernel = layer.layer, keras.ops.convert_to_numpy(layer.rounded_kernel())
         bias = keras.ops.convert_to_numpy(inner.bias) if inner.use_bias else np.zeros(1, np.float32)
         if norm is not None:
             factor, offset = _affine_of(norm)
             kernel, bias = _times(inner, kernel, factor), (bias * factor + offset).astype(np.float32)
         has_bias = inner.use_bias or norm is not None
         new = copy_of(inner, use_bias=has_bias, name=unique(self.names, inner.name), dtype="float32")
-        if self.as_in_file and has_bias and source is not None and isinstance(layer, QuantizedKernel):
-            bias = _rounded_bias(bias, source, kernel_params(_by_channel(inner, kernel), layer.bits, -1))
+        if self.as_in_file and has_bias and source is not None:
+            weights = _by_channel(inner, kernel)
+            # One weight for each channel lies on every grid, and is exported with the finest.
+            bits = layer.bits if weights.size > weights.shape[-1] else 8
+            bias = _rounded_bias(bias, source, kernel_params(weights, bits, -1))
         self.weights.append((new, [kernel, bias] if has_bias else [kernel]))
         return new
 
     def _affine(self, layer: Any, x: Any, source: FakeQuant | None) -> Any:
-        """A layer that multiplies and adds, as a depthwise convolution; tensors of fewer dimensions get one for the while."""
+        """A layer that multiplies and adds, as a depthwise convolution; other tensors than images become such for the while."""
         shape = tuple(-1 if size is None else size for size in x.shape[1:])
         depthwise = self._once((id(layer), id(source)), lambda: self._depthwise(layer, shape[-1], source))
         if len(shape) == 3:
             return depthwise(x)
-        wide = layers.Reshape((*(1,) * (3 - len(shape)), *shape), name=unique(self.names, f"{layer.name}_wide"))(x)
+        wide = layers.Reshape((1, -1, shape[-1]), name=unique(self.names, f"{layer.name}_wide"))(x)
         return layers.Reshape(shape, name=unique(self.names, f"{layer.name}_narrow"))(depthwise(wide))
 
     def _depthwise(self, layer: Any, channels: int, source: FakeQuant | None) -> Any:
@@ -160,7 +161,7 @@ def _producer(node: Any) -> Any:
 def _affine_of(layer: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What a layer multiplies each channel by, and what it adds."""
     if isinstance(layer, layers.Rescaling):
-        return np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+        return np.asarray(layer.scale, np.float64).reshape(-1), np.asarray(layer.offset, np.float64).reshape(-1)
     if isinstance(layer, layers.Normalization):
         mean, variance = (keras.ops.convert_to_numpy(part).astype(np.float64).reshape(-1) for part in (layer.mean, layer.variance))
         deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
@@ -191,5 +192,5 @@ def _by_channel(layer: Any, kernel: Array) -> Array:
 
 def _rounded_bias(bias: Array, source: FakeQuant, kernel: QuantParams) -> Array:
     """A bias as the codes of the exported model stand for it."""
-    codes = quantize_bias(bias, source.params.single()[0], kernel.scale)
+    codes = quantize_bias(bias, source.params.single()[0], kernel.scale, 64 if source.bits == 16 else 32)
     return (codes.data * codes.scale.astype(np.float64)).astype(np.float32)

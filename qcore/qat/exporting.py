@@ -7,7 +7,7 @@ gave it, and scale and zero point are to the last bit those of the layers.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, get_args
 
@@ -29,13 +29,12 @@ from qcore.quantizer.specification import spec_of
 
 Route = Literal["graph", "tensorflow"]
 
-_PACKED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""Operators whose kernels read int4 weights."""
-
 _ON_GRID = 1e-3
 """How far from a whole number of steps float32 leaves a weight at most, and a weight that was not rounded hardly ever is."""
 
 _LEVELS = 255.0
+
+_CODES = ("int8", "int16")
 
 
 def export(
@@ -43,21 +42,22 @@ def export(
     *,
     packed: bool = True,
     route: Route = "graph",
-    input_type: Literal["float32", "int8", "uint8"] | None = None,
-    output_type: Literal["float32", "int8", "uint8"] | None = None,
+    input_type: Literal["float32", "int8", "uint8", "int16"] | None = None,
+    output_type: Literal["float32", "int8", "uint8", "int16"] | None = None,
 ) -> Model:
     """The integer model of a trained one.
 
-    Activations have the scales and zero points of the FakeQuant layers, kernels the codes that training computed with.
+    Activations have the scales and zero points of the FakeQuant layers, kernels the codes that training computed with. Activations of 16
+    bits are int16 beside int8 or int4 kernels and int64 biases.
 
     Args:
         model: from ``quantize_model``, trained or calibrated; it is not changed.
-        packed: kernels of up to 4 bits become packed int4 tensors, where TensorFlow Lite reads them: CONV_2D, DEPTHWISE_CONV_2D and
-            FULLY_CONNECTED. Its convolutions round twice with them, and without XNNPACK. False: the same codes in int8 tensors, twice the
-            bytes, which it computes as any others, and closer to training.
+        packed: kernels of up to 4 bits become packed int4 tensors, where TensorFlow Lite reads them: CONV_2D, FULLY_CONNECTED and, with
+            activations of 8 bits, DEPTHWISE_CONV_2D. Beside those, its convolutions round twice with them, and without XNNPACK. False: the
+            same codes in int8 tensors, twice the bytes, which it computes as any others, and closer to training.
         route: how the float model in between is made. "graph": from the layers themselves, on any backend. "tensorflow": by TensorFlow's
             converter, with Keras on TensorFlow.
-        input_type: of the model's inputs; None is "float32".
+        input_type: of the model's inputs; None is "float32". "int8" and "uint8" go with activations of 8 bits, "int16" with those of 16.
         output_type: of its outputs, likewise.
 
     Returns:
@@ -84,9 +84,13 @@ def export(
     graph = Graph(real)
     rules = _settle_activations(graph, places)
     bits = sorted({layer.bits for layer in model.layers if isinstance(layer, QuantizedKernel)} | {8})
-    _settle_kernels(graph, bits, _PACKED if packed else ())
+    _settle_kernels(graph, bits, packed)
+    wide = any(layer.bits == 16 for layer, _ in places)
+    if wide:
+        _settle_biases(graph)
     graph.sort()
-    exported = quantize_model(real, "int8", input_type=input_type, output_type=output_type, rules=rules, ranges="graph")
+    mode: Literal["int8", "int16x8"] = "int16x8" if wide else "int8"
+    exported = quantize_model(real, mode, input_type=input_type, output_type=output_type, rules=rules, ranges="graph", runnable=wide)
     _name_interface(exported, baked)
     return exported
 
@@ -120,7 +124,7 @@ def _settle_activations(graph: Graph, places: list[tuple[FakeQuant, str]]) -> li
         if real.is_constant or codes.quantization is None:
             raise InternalError(f"export: tensor {real.name!r} is a constant with a range")
         layer, name = places[round(float(codes.quantization.scale[0])) - 1]
-        codes.dtype, codes.quantization, codes.name = "int8", to_quantization(layer.params), name
+        codes.dtype, codes.quantization, codes.name = layer.params.dtype, to_quantization(layer.params), name
         if layer.float_operator and name == layer.name:
             rules += [Rule(False, tensor=graph.tensors[number].name) for number in _computed_in_float(operator, producers)]
             continue
@@ -150,21 +154,21 @@ def _name_interface(exported: Model, baked: Any) -> None:
     inputs = dict(signature.inputs) if signature else {}
     for position, tensor in enumerate(baked.inputs):
         number = inputs.get(tensor.name, graph.inputs[position])
-        graph.tensors[number].name = codes_name(tensor.name) if graph.tensors[number].dtype == "int8" else tensor.name
+        graph.tensors[number].name = codes_name(tensor.name) if graph.tensors[number].dtype in _CODES else tensor.name
     outputs = dict(signature.outputs) if signature else {}
     numbers = [outputs.get(f"output_{position}", number) for position, number in enumerate(graph.outputs)]
     for number, tensor in zip(numbers, baked.outputs, strict=True):
         name = tensor._keras_history.operation.name
-        graph.tensors[number].name = name if graph.tensors[number].dtype == "int8" else real_name(name)
+        graph.tensors[number].name = name if graph.tensors[number].dtype in _CODES else real_name(name)
 
 
-def _settle_kernels(graph: Graph, bits: list[int], packed: Collection[str]) -> None:
+def _settle_kernels(graph: Graph, bits: list[int], packed: bool) -> None:
     """Puts a QUANTIZE and a DEQUANTIZE behind every kernel that lies on a grid.
 
     Args:
         graph: edited.
         bits: of the grids there can be, rising: a kernel that lies on several is taken to have the fewest.
-        packed: the operators that get int4 tensors.
+        packed: those of up to 4 bits are int4, which the quantizer keeps where kernels read that.
     """
     for number, uses in graph.consumers().items():
         operator = uses[0].operator
@@ -174,7 +178,7 @@ def _settle_kernels(graph: Graph, bits: list[int], packed: Collection[str]) -> N
         params = None if values is None or axis is None else _grid(values, axis, bits)
         if params is None:
             continue
-        if operator.name not in packed:
+        if not packed:
             params = replace(params, dtype="int8")
         like = graph.tensors[number]
         codes = graph.add_tensor(like.name, params.dtype, like, to_quantization(params))
@@ -182,6 +186,14 @@ def _settle_kernels(graph: Graph, bits: list[int], packed: Collection[str]) -> N
         graph.redirect(uses, rounded)
         graph.add_operator("QUANTIZE", [number], [codes])
         graph.add_operator("DEQUANTIZE", [codes], [rounded])
+
+
+def _settle_biases(graph: Graph) -> None:
+    """Gives every FULLY_CONNECTED a bias, since TensorFlow Lite 2.21 sums products of int16 in int32 where it has none."""
+    for operator in graph.operators:
+        if operator.name == "FULLY_CONNECTED" and (len(operator.inputs) == 2 or operator.inputs[2] == OPTIONAL):
+            zeros = np.zeros(graph.tensors[operator.inputs[1]].shape[0], np.float32)
+            operator.inputs[2:] = [graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}/bias", zeros, "float32")]
 
 
 def _grid(values: NDArray[np.float32], axis: int, bits: list[int]) -> QuantParams | None:

@@ -30,7 +30,7 @@ def functional(model: Any, what: str) -> Any:
         if not model.built:
             raise UnsupportedError(f"{what}: model {model.name!r} is not built: give it an Input, or call it once")
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    if isinstance(model, keras.Function) and _defines_call(type(model)).__module__.startswith("keras."):
+    if isinstance(model, keras.Function) and defines_call(type(model)).__module__.startswith("keras."):
         return model
     raise UnsupportedError(
         f"{what}: {type(model).__name__} {getattr(model, 'name', '')!r} computes in a call() of its own, whose operators cannot be seen; "
@@ -38,7 +38,7 @@ def functional(model: Any, what: str) -> Any:
     )
 
 
-def _defines_call(kind: type) -> type:
+def defines_call(kind: type) -> type:
     """The class that a class has its ``call`` from."""
     return next(parent for parent in kind.__mro__ if "call" in vars(parent))
 
@@ -80,6 +80,26 @@ def run(model: Any, inputs: list[Any], call: Call) -> Any:
     return keras.tree.map_structure(lambda tensor: values[id(tensor)], model._outputs_struct)
 
 
+def follow(function: Any, args: Any, kwargs: Any, kind: Any) -> tuple[Any, list[Any]]:
+    """The operations that a function calls, as a graph.
+
+    Args:
+        function: of Keras tensors; also a layer's ``call``.
+        args: what it is given.
+        kwargs: likewise.
+        kind: the type of what stands for a tensor in them, with a shape and a dtype.
+
+    Returns:
+        a ``keras.Function``, and what its inputs stand for.
+    """
+    values = list({id(value): value for value in keras.tree.flatten((args, kwargs)) if isinstance(value, kind)}.values())
+    symbols = {id(value): keras.KerasTensor(value.shape, value.dtype) for value in values}
+    args, kwargs = keras.tree.map_structure(lambda value: symbols.get(id(value), value), (args, kwargs))
+    with keras.StatelessScope():
+        outputs = function(*args, **kwargs)
+    return keras.Function(list(symbols.values()), outputs), values
+
+
 def rebuild(model: Any, call: Call, batch: int | None = None, behind_input: Callable[[Any], Any] = lambda tensor: tensor) -> Any:
     """A new functional model with the name and the inputs of another, each of its operations by ``call``.
 
@@ -92,6 +112,19 @@ def rebuild(model: Any, call: Call, batch: int | None = None, behind_input: Call
     inputs = [keras.Input(batch_shape=(batch, *t.shape[1:]), dtype=t.dtype, name=t.name) for t in model.inputs]
     structure = keras.tree.pack_sequence_as(model._inputs_struct, inputs)
     return keras.Model(structure, run(model, [behind_input(tensor) for tensor in inputs], call), name=model.name)
+
+
+def set_weights(layer: Any, arrays: list[Any]) -> None:
+    """Gives a layer its weights, and what it keeps of them beside."""
+    layer.set_weights(arrays)
+    if isinstance(layer, keras.layers.Normalization):
+        layer.finalize_state()
+
+
+def named(tensor: Any, name: str) -> Any:
+    """A tensor, with a name for the operation that computes it: those that Keras gives are not new in a model that was loaded."""
+    tensor._keras_history.operation.name = name
+    return tensor
 
 
 def unique(names: set[str], wanted: str, separator: str = "_") -> str:

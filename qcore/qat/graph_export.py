@@ -15,7 +15,7 @@ import keras
 
 from qcore.errors import InputError, UnsupportedError
 from qcore.model import Model, Signature
-from qcore.qat.emitting.calling import call
+from qcore.qat.emitting.calling import call, call_node
 from qcore.qat.emitting.emitter import Emitter
 from qcore.qat.fusing import fuse
 from qcore.qat.graph import functional, run
@@ -44,7 +44,7 @@ def float_model(model: Any) -> Model:
     graph = functional(model, "float_model")
     e = Emitter(call)
     inputs = [e.input(tensor.name, _shape(tensor), _dtype(tensor)) for tensor in graph.inputs]
-    outputs = run(graph, inputs, partial(_call_node, e))
+    outputs = run(graph, inputs, partial(call_node, e))
     flat = [output.number for output in keras.tree.flatten(outputs)]
     named = isinstance(outputs, dict) and len(outputs) == len(flat)
     names = keras.tree.flatten({name: name for name in outputs}) if named else [f"output_{i}" for i in range(len(flat))]
@@ -55,10 +55,6 @@ def float_model(model: Any) -> Model:
     finish(e.graph.model)
     set_float_versions(e.graph.model)
     return e.graph.model
-
-
-def _call_node(e: Emitter, node: Any, *args: Any, **kwargs: Any) -> Any:
-    return call(e, node.operation, *args, **kwargs)
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

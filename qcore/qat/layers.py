@@ -17,12 +17,12 @@ from qcore.numerics import QuantParams
 from qcore.numerics.training import FRACTIONS, NARROWEST, SMALLEST_WEIGHT, trained_params
 
 _BELOW_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
-_LEAST, _GREATEST = -128.0, 127.0
+_CODES = {8: (-128.0, 127.0), 16: (-32768.0, 32767.0)}
 
 
 @keras.saving.register_keras_serializable(package="qcore")
 class FakeQuant(keras.layers.Layer):
-    """Rounds a tensor to the int8 codes of a range. In training the range follows the data; ``trainable = False`` freezes it.
+    """Rounds a tensor to the codes of a range. In training the range follows the data; ``trainable = False`` freezes it.
 
     The ends of the range are moving means of each batch's least and greatest value, 0 included: ``qcore.numerics.training.moving_mean``.
     Gradients are those of x within the range, and 0 beyond it; the range has none.
@@ -31,11 +31,16 @@ class FakeQuant(keras.layers.Layer):
         decay: of the moving means.
         fixed: a range that does not follow anything, such as that of an operator which computes in parameters of its own.
         float_operator: what computes the tensor stays in floating point in the exported model.
+        bits: of the codes, 8, or 16, whose zero point is 0.
     """
 
-    def __init__(self, decay: float = 0.99, fixed: tuple[float, float] | None = None, float_operator: bool = False, **options: Any) -> None:
+    def __init__(
+        self, decay: float = 0.99, fixed: tuple[float, float] | None = None, float_operator: bool = False, bits: int = 8, **options: Any
+    ) -> None:
+        if bits not in _CODES:
+            raise InputError(f"FakeQuant: got {bits!r} bits, expected 8 or 16")
         super().__init__(**{"dtype": "float32", **options})
-        self.decay, self.fixed, self.float_operator = decay, fixed, float_operator
+        self.decay, self.fixed, self.float_operator, self.bits = decay, fixed, float_operator, bits
         self.observing = False
 
     def build(self, shape: Any) -> None:
@@ -59,9 +64,10 @@ class FakeQuant(keras.layers.Layer):
         scale, inverse, zero_point = self._grid()
         fixed = ops.stop_gradient(x)
         if average:
-            codes = ops.round((fixed * inverse + zero_point) * FRACTIONS) / FRACTIONS
+            fractions = FRACTIONS[self.bits]
+            codes = ops.round((fixed * inverse + zero_point) * fractions) / fractions
             return x - fixed + (_round_half_away(codes) - zero_point) * scale
-        least, greatest = _LEAST - zero_point, _GREATEST - zero_point
+        least, greatest = (code - zero_point for code in _CODES[self.bits])
         rounded = _round_half_away(ops.clip(fixed * inverse, least, greatest)) * scale
         inside = ops.logical_and(fixed >= least * scale, fixed <= greatest * scale)
         return ops.where(inside, x - fixed, 0.0) + rounded
@@ -75,14 +81,16 @@ class FakeQuant(keras.layers.Layer):
     def _grid(self) -> tuple[Any, Any, Any]:
         """Scale, its reciprocal and zero point: ``qcore.numerics.training.trained_params``."""
         low, high = (ops.convert_to_tensor(end, "float32") for end in self._ends())
-        scale = (ops.maximum(high, low + NARROWEST) - low) * float(np.float32(1 / (_GREATEST - _LEAST)))
+        (least, greatest), about_zero = _CODES[self.bits], self.bits == 16
+        width, steps = (ops.maximum(-low, high), greatest) if about_zero else (high - low, greatest - least)
+        scale = ops.where(width > NARROWEST, width, 1.0) * float(np.float32(1 / steps))
         inverse = 1.0 / scale
-        return scale, inverse, ops.clip(_round_half_away(_LEAST - low * inverse), _LEAST, _GREATEST)
+        return scale, inverse, 0.0 if about_zero else ops.clip(_round_half_away(least - low * inverse), least, greatest)
 
     @property
     def params(self) -> QuantParams:
         """Scale and zero point as the exported model has them."""
-        return trained_params(*self.range)
+        return trained_params(*self.range, self.bits)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -99,7 +107,8 @@ class FakeQuant(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What the constructor takes."""
-        return {**super().get_config(), "decay": self.decay, "fixed": self.fixed, "float_operator": self.float_operator}
+        own = {"decay": self.decay, "fixed": self.fixed, "float_operator": self.float_operator, "bits": self.bits}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="qcore")

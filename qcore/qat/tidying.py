@@ -1,8 +1,8 @@
 """What the emitters of single layers leave around them, and what comes to nothing, or to less, side by side.
 
-What is computed twice is computed once. RESHAPE and TRANSPOSE that cancel out go; a TRANSPOSE moves behind what works on single elements,
-so that more of them cancel out. A RESHAPE that only puts reduced dimensions back becomes ``keep_dims``, a TRANSPOSE
-that moves dimensions of size 1 a RESHAPE, a PAD that pads as SAME does becomes that.
+What is computed twice is computed once, and a TRANSPOSE moves behind what works on single elements, so that more of them cancel out; but
+not where ranges were learned. RESHAPE and TRANSPOSE that cancel out go. A RESHAPE that only puts reduced dimensions back becomes
+``keep_dims``, a TRANSPOSE that moves dimensions of size 1 a RESHAPE, a PAD that pads as SAME does becomes that.
 
 Source: tflite/converter/transforms/optimize_patterns.td#FoldReshapeTo, #FuseSamePaddingConv2D,
 #ConvertTrivialTransposeOpToReshapeOp.
@@ -11,6 +11,7 @@ Source: tflite/converter/transforms/optimize_patterns.td#FoldReshapeTo, #FuseSam
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from qcore.qat.wiring import Wiring
 from qcore.schema import constant
 
 _ELEMENTWISE = """
-    RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU ELU GELU HARD_SWISH LOGISTIC TANH ABS NEG EXP LOG SQRT RSQRT SQUARE QUANTIZE
-    DEQUANTIZE CAST ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE"""
+    RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 LEAKY_RELU ELU GELU HARD_SWISH LOGISTIC TANH ABS NEG EXP LOG SQRT RSQRT SQUARE CAST
+    ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE"""
 ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 """Operators on single elements; their operands may be constants that broadcast."""
 
@@ -32,9 +33,11 @@ MOVES = frozenset(("RESHAPE", "TRANSPOSE", "PAD"))
 
 def tidy(wiring: Wiring) -> None:
     """Removes what cancels out, in a graph which is edited in place; operators stand in the order they run, and do so afterwards."""
-    _merge_equal(wiring)
+    # Ranges were learned for what each operator computes, in the shape that it has.
+    has_ranges = any(operator.name == "QUANTIZE" for operator in wiring.graph.operators)
+    _merge_equal(wiring, MOVES if has_ranges else None)
     for operator in list(wiring.graph.operators):
-        if operator.name in ELEMENTWISE or operator.name == "CONCATENATION":
+        if not has_ranges and operator.name in (*ELEMENTWISE, "CONCATENATION"):
             _sink_transposes(wiring, operator)
     for operator in [operator for operator in wiring.graph.operators if operator.name == "TRANSPOSE"]:
         _reshape_instead(wiring, operator)
@@ -51,17 +54,16 @@ def tidy(wiring: Wiring) -> None:
             wiring.remove(operator)
 
 
-def _merge_equal(wiring: Wiring) -> None:
-    """Lets operators that compute the same be one: those that read the same, equal constants counted as the same."""
+def _merge_equal(wiring: Wiring, names: Collection[str] | None) -> None:
+    """Lets operators, of these names if any, that compute the same be one: those that read the same, or equal constants."""
     constants: dict[int, Any] = {OPTIONAL: OPTIONAL}
     found: dict[Any, Operator] = {}
-    for operator in list(wiring.graph.operators):
+    for operator in [operator for operator in wiring.graph.operators if names is None or operator.name in names]:
         for number in operator.inputs:
             if number not in constants:
                 constants[number] = _identity(wiring, number)
         options = sorted(operator.options.fields.items(), key=lambda item: item[0]) if operator.options is not None else []
-        codes = [wiring.graph.tensors[number].quantization for number in operator.outputs]
-        key = (operator.name, *(constants[number] for number in operator.inputs), repr(options), repr(codes))
+        key = (operator.name, *(constants[number] for number in operator.inputs), repr(options))
         first = found.setdefault(key, operator)
         if first is not operator:
             for old, new in zip(operator.outputs, first.outputs, strict=True):

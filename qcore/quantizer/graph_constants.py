@@ -34,7 +34,7 @@ def take_constant(graph: Graph, tensor: int, codes: NDArray[np.int64], params: Q
         tensor: what stands behind the rounding.
         codes: int64[...].
         params: what they stand for, of a signed type.
-        options: weight_type, rules and ranges count.
+        options: weight_type, rules, ranges and activation_type count.
 
     Returns:
         parameters of those constants that kernels can read in the graph's own scale. Those of the others are left to their values: a bias,
@@ -131,5 +131,6 @@ def _weight_type(graph: Graph, uses: list[Use], params: QuantParams, shape: tupl
     default = "int4" if params.dtype == "int4" else options.weight_type
     wanted = {options.rules.weight_type(use.operator, graph.tensors) or default for use in uses}
     granularity: Granularity = "per_tensor" if params.per_tensor else "per_channel"
-    read = shape and all(takes(Case(use.operator.name, "int4", granularity, "int8"), shape) for use in uses)
+    activations = options.activation_type or "int8"
+    read = shape and all(takes(Case(use.operator.name, "int4", granularity, activations), shape) for use in uses)
     return "int4" if wanted == {"int4"} and read else "int8"

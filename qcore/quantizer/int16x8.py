@@ -76,7 +76,7 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
         widen_constants(graph)
-        carried = take_wide_ranges(graph, ranges, options) if options.ranges == "graph" else CarriedRanges(ranges, {})
+        carried = take_wide_ranges(graph, ranges, options) if options.ranges == "graph" else CarriedRanges(ranges)
         lacking += without_range(graph, carried, options)
         selection = select(graph, carried, options)
         chosen = selection.chosen
@@ -99,8 +99,8 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
         warn(f"int16x8: {name} needs LiteRT 2, TensorFlow Lite has no int16 kernel for it; Rule(False, operator={name!r}) keeps it float")
 
 
-def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, options: Options) -> None:
-    """Gives operators int8 weights. Those that several operators share are raised for all their biases."""
+def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: CarriedRanges, options: Options) -> None:
+    """Gives operators int8 weights, or int4 ones that the graph has. Those that several operators share are raised for all their biases."""
     weighted = [(use, options.channel_axis(use.operator.name, use.row.axis)) for use in chosen if use.row.weights is not None]
     reach: dict[tuple[int, int | None], NDArray[np.float32]] = {}
     for use, axis in weighted:
@@ -113,7 +113,8 @@ def _quantize_weights(graph: Graph, chosen: list[Chosen], ranges: Ranges, option
         codes_reach = greatest if axis is not None or greatest.any() else np.full_like(greatest, 127)
         params = symmetric_params(codes_reach, "int8", axis)
         codes = quantize_by_reach(_values(graph, weights), codes_reach, params)
-        stored[weights, axis] = graph.add_constant(graph.tensors[weights].name, codes, "int8", to_quantization(params))
+        dtype = ranges.weights[weights].dtype if weights in ranges.weights else "int8"
+        stored[weights, axis] = graph.add_constant(graph.tensors[weights].name, codes, dtype, to_quantization(params))
     for use, axis in weighted:
         assert use.row.weights is not None
         use.operator.inputs[use.row.weights] = stored[tensor_at(use.operator, use.row.weights), axis]
@@ -133,7 +134,7 @@ class _Activations:
         self.runnable = runnable
         self.refused: dict[Operator, str] = {}
         self.inputs, self.outputs = set(graph.subgraph.inputs), set(graph.subgraph.outputs)
-        self.codes: dict[int, int] = {}
+        self.codes = dict(ranges.codes)
         self.readers: Counter[int] = Counter()
 
     def quantize(self, chosen: list[Chosen]) -> None:
@@ -264,7 +265,7 @@ class _Activations:
         """Adds a tensor for the codes of a real one; at the interface, the real one keeps its name."""
         tensor = self.graph.tensors[real]
         name = f"{tensor.name}_int16" if real in self.inputs | self.outputs else tensor.name
-        return self.graph.add_tensor(name, "int16", tensor, to_quantization(params))
+        return self.graph.add_tensor(self.ranges.names.get(real, name), "int16", tensor, to_quantization(params))
 
 
 def _quantize_biases(graph: Graph, chosen: list[Chosen], options: Options) -> None:

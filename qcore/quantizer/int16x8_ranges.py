@@ -1,13 +1,14 @@
 """What mode "int16x8" takes from the conversions in a float graph, where ``quantize_model`` is told to take ranges there.
 
-A pair of QUANTIZE and DEQUANTIZE goes, and its parameters are those of the real tensor. Sixteen bits about zero keep their scale exactly;
-of others the range counts, since int16 kernels know no zero point. Parameters pass through operators that keep scales.
+A pair of QUANTIZE and DEQUANTIZE goes, and its parameters are those of the real tensor, whose codes have the name of those of the pair.
+Sixteen bits about zero keep their scale exactly, and their QUANTIZE stays behind what is computed in floating point; of others the range
+counts, since int16 kernels know no zero point. Parameters pass through operators that keep scales.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from qcore.model import Operator
 from qcore.numerics import QuantParams
@@ -27,10 +28,16 @@ class CarriedRanges:
     """Ranges of one subgraph's tensors: those that the graph carries, then calibrated ones.
 
     carried: by real tensor, the parameters of its codes in the graph.
+    weights: by constant that the graph rounds, what kernels can read.
+    names: by real tensor, the name of its codes in the graph.
+    codes: by real tensor, its codes, where a QUANTIZE stays in the graph.
     """
 
     calibrated: Ranges
-    carried: Mapping[int, QuantParams]
+    carried: Mapping[int, QuantParams] = field(default_factory=dict)
+    weights: Mapping[int, QuantParams] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
+    codes: Mapping[int, int] = field(default_factory=dict)
 
     def range(self, subgraph: int, tensor: int, dtype: str = "int8") -> tuple[float, float] | None:
         """See ``Ranges``; of the subgraph that these are of."""
@@ -41,7 +48,7 @@ class CarriedRanges:
     def params(self, tensor: int) -> QuantParams | None:
         """The parameters of a tensor that int16 kernels compute in as they are; None where the range has to give them."""
         found = self.carried.get(tensor)
-        return found if found is not None and found.dtype == "int16" and not found.zero_point.any() else None
+        return found if found is not None and _is_about_zero(found) else None
 
 
 def take_wide_ranges(graph: Graph, calibrated: Ranges, options: Options) -> CarriedRanges:
@@ -50,25 +57,48 @@ def take_wide_ranges(graph: Graph, calibrated: Ranges, options: Options) -> Carr
     Args:
         graph: edited.
         calibrated: for tensors that have none in the graph.
-        options: rules and activation_type count. Among operators of int8 activations, only pairs of int16 go.
+        options: weight_type, rules and activation_type count. Among operators of int8 activations, only pairs of int16 go.
 
     Raises:
         QuantizationError: a range that is none.
     """
-    settle_constants(graph, options)
+    weights = settle_constants(graph, replace(options, activation_type="int16"))
     carried: dict[int, QuantParams] = {}
+    names: dict[int, str] = {}
+    codes_of: dict[int, int] = {}
     for operator in [operator for operator in graph.operators if operator.name in CONVERSIONS]:
         ends = operator.inputs[0], operator.outputs[0]
         real, codes = ends if operator.name == "QUANTIZE" else ends[::-1]
         params = parameters(graph.tensors[codes])
         if params is not None and params.per_tensor and graph.tensors[real].dtype == "float32":
             carried[real] = max(signed(params), carried.get(real, signed(params)), key=_reach)
-    for quantize, dequantize, params in pairs(graph):
-        if params.per_tensor and (options.activation_type is None or params.dtype == "int16"):
+    found = pairs(graph)
+    behind_pairs = {dequantize.outputs[0] for _, dequantize, _ in found}
+    again = {quantize for quantize, _, _ in found if quantize.inputs[0] in behind_pairs}
+    for quantize, dequantize, params in found:
+        if not params.per_tensor or (options.activation_type is not None and params.dtype != "int16"):
+            continue
+        before, codes, behind = quantize.inputs[0], quantize.outputs[0], dequantize.outputs[0]
+        if _is_about_zero(params) and (quantize in again or not _has_codes(graph, before, behind, options)):
+            graph.operators.remove(dequantize)
+            codes_of[behind] = codes
+        else:
+            names.setdefault(before, graph.tensors[codes].name)
             _take_out(graph, quantize, dequantize)
     while _spread(graph, carried):
         pass
-    return CarriedRanges(calibrated, carried)
+    return CarriedRanges(calibrated, carried, weights, names, codes_of)
+
+
+def _is_about_zero(params: QuantParams) -> bool:
+    return params.dtype == "int16" and not params.zero_point.any()
+
+
+def _has_codes(graph: Graph, before: int, behind: int, options: Options) -> bool:
+    """The operator that computes a tensor will give codes, or those that read an input behind its pair."""
+    producer = graph.producers().get(before)
+    operators = [use.operator for use in graph.consumers().get(behind, ())] if producer is None else [producer]
+    return any(operator.name in SPECIFICATION and options.quantizes(graph, operator) for operator in operators)
 
 
 def _range(params: QuantParams) -> tuple[float, float]:

@@ -98,10 +98,14 @@ def _quantize(
     pinned = pinned_params(graph, ranges, carried.params)
     precision: Precision = "float64" if pinned.keys() == carried.params.keys() else "float32"
     own = {tensor: axis for tensor, axis in weights(graph, options).items() if tensor not in pinned}
-    found = propagate(graph, pinned, own, precision, patient=not options.float_fallback)
+    found = propagate(graph, pinned, own, precision, patient=options.ranges == "graph" or not options.float_fallback)
     settle_recurrent(graph, ranges, found)
     lacking += without_range(graph, found, options)
     kept = kept_float(graph, found, options)
+    if options.ranges == "graph":
+        # What stays float has no parameters of its own that its output would be rounded to first.
+        for output in [output for operator in kept for output in operator.outputs]:
+            found.computed.pop(output, None)
     refused |= quantized_but_refused(graph, found, kept)
     codes = insert_conversions(graph, found, carried)
     absorb_conversions(graph, kept, codes, carried)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qcore.errors import InputError
-from qcore.numerics import choose_params, dequantize, quantize
+from qcore.numerics import choose_params, dequantize, quantize, symmetric_params
 from qcore.numerics.training import (
     average_codes,
     fake_quantize_by_reciprocal,
@@ -27,8 +27,21 @@ def test_ranges_that_operators_fix_have_their_scales_exactly(low: float, high: f
     assert trained_params(low, high).single() == (scale, zero_point)
 
 
+def test_sixteen_bits_are_about_zero_and_reach_the_greater_end() -> None:
+    for low, high, reach in ((0, 6, 6), (-7, 3, 7), (-2, 2, 2), (0, 0, 1)):
+        params = trained_params(low, high, 16)
+        assert (params.dtype, params.quantized_min, params.quantized_max, params.zero_point) == ("int16", -32768, 32767, [0])
+        np.testing.assert_allclose(params.scale, symmetric_params(reach, "int16").scale, rtol=2e-7)
+    assert trained_params(-32767 / 32768, 32767 / 32768, 16).single() == (2**-15, 0)
+
+
+def test_activations_of_other_bits_are_refused() -> None:
+    with pytest.raises(InputError, match="got 4 bits, expected 8 or 16"):
+        trained_params(-1, 1, 4)
+
+
 def test_an_empty_range_is_widened_and_zero_is_always_a_code() -> None:
-    np.testing.assert_allclose(trained_params(0, 0).single()[0], 1e-6 / 255, rtol=1e-6)
+    np.testing.assert_allclose(trained_params(0, 0).single()[0], 1 / 255, rtol=1e-6)
     rng = np.random.default_rng(0)
     for low, high in zip(-rng.exponential(3, 200), rng.exponential(3, 200), strict=True):
         assert fake_quantize_by_reciprocal(0.0, trained_params(low, high)) == 0
@@ -63,13 +76,16 @@ def test_gradients_are_those_of_x_within_the_range_or_everywhere() -> None:
     x, upstream = np.array([-1.1, -1, -0.3, 0, 127 / 128, 1], np.float32), np.arange(1, 7, dtype=np.float32)
     np.testing.assert_array_equal(fake_quantize_gradient(upstream, x, params, "clipped"), [0, 2, 3, 4, 5, 0])
     np.testing.assert_array_equal(fake_quantize_gradient(upstream, x, params, "straight_through"), upstream)
+    wide = trained_params(-0.5, 32767 / 32768, 16)
+    np.testing.assert_array_equal(fake_quantize_gradient(upstream, x, wide, "clipped"), [0, 2, 3, 4, 5, 0])
 
 
-@pytest.mark.parametrize("count", [2, 3, 4, 6, 9, 36, 64, 400])
-def test_averages_round_as_integers_do(count: int) -> None:
+@pytest.mark.parametrize(("bits", "count"), [*((8, n) for n in (2, 3, 4, 6, 9, 36, 64, 400)), *((16, n) for n in (2, 3, 4, 6, 9, 16, 25))])
+def test_averages_round_as_integers_do(bits: int, count: int) -> None:
     """Sums of codes are exact in integers; in float32 they are not, and half of all averages of two are ties."""
-    params = trained_params(-0.7, 1.9)
-    codes = np.random.default_rng(count).integers(-128, 128, (3000, count), np.int8)
+    params = trained_params(-0.7, 1.9, bits)
+    least, greatest = params.quantized_min, params.quantized_max
+    codes = np.random.default_rng(count).integers(least, greatest + 1, (3000, count), params.dtype)
     expected = []
     for row in codes.astype(int).sum(axis=1).tolist():
         magnitude = int(Fraction(abs(row), count) + Fraction(1, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,6 +22,7 @@ from qcore.numerics.training import (
 from qcore.qat import FakeQuant, QuantizedKernel, check, export, quantize_model
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+BITS = (8, 16)
 RANGES = ((-1.0, 127 / 128), (0.0, 255 / 256), (-0.7123, 1.9), (0.0, 6.0), (-3.3, 0.0), (-1.0, 1.0), (0.0, 0.0))
 
 
@@ -30,12 +32,12 @@ def numpy_of(tensor: object) -> Array:
 
 def fake_quant_rounds_as_numerics() -> None:
     """Whole and half codes, one float below and above them, and far out of range."""
-    for low, high in RANGES:
-        params = trained_params(low, high)
-        scale = np.float32(params.single()[0])
-        steps = (np.arange(-600, 600, dtype=np.float32) / 2) * scale
+    for bits, (low, high) in itertools.product(BITS, RANGES):
+        params = trained_params(low, high, bits)
+        scale, ends = np.float32(params.single()[0]), (0, 2 * params.quantized_min, 2 * params.quantized_max)
+        steps = np.concatenate([np.arange(end - 600, end + 600, dtype=np.float32) / 2 for end in ends]) * scale
         x = np.concatenate([steps, np.nextafter(steps, np.float32(9)), np.nextafter(steps, np.float32(-9)), [1e9, -1e9]]).astype(np.float32)
-        layer = FakeQuant(fixed=(low, high))
+        layer = FakeQuant(fixed=(low, high), bits=bits)
         np.testing.assert_array_equal(numpy_of(layer(x)), fake_quantize_by_reciprocal(x, params))
         assert layer.params.single() == params.single()
         means = fake_quantize_by_reciprocal(x, params).reshape(2, -1).mean(axis=0)
@@ -82,11 +84,12 @@ def step_of(layer: object, upstream: Array, weight: object, before: Array) -> Ar
 def gradients_are_those_of_numerics() -> None:
     """Seen by what a step of plain gradient descent does."""
     rng = np.random.default_rng(1)
-    params = trained_params(-1, 127 / 128)
     x, upstream = rng.normal(size=200).astype(np.float32), rng.normal(size=200).astype(np.float32)
-    x[:3] = -1, 127 / 128, 1
-    moved = step_of(FakeQuant(fixed=(-1, 127 / 128)), upstream, None, x)
-    np.testing.assert_array_equal(moved, x - fake_quantize_gradient(upstream, x, params, "clipped"))
+    x[:4] = -1, 127 / 128, 1, np.float32(128 / 127)
+    for bits in BITS:
+        moved = step_of(FakeQuant(fixed=(-1, 127 / 128), bits=bits), upstream, None, x)
+        params = trained_params(-1, 127 / 128, bits)
+        np.testing.assert_array_equal(moved, x - fake_quantize_gradient(upstream, x, params, "clipped"))
     kernel, upstream = rng.normal(size=(40, 40)).astype(np.float32), rng.normal(size=40).astype(np.float32)
     dense = L.Dense(40, use_bias=False)
     dense.build((None, 40))
@@ -121,18 +124,20 @@ def kernels_round_as_numerics() -> None:
 
 def a_trained_model_is_exported_as_it_was_trained() -> None:
     """Training moves kernels, ranges and normalizations, and the integers follow."""
-    x = keras.Input((6, 6, 2), name="image")
-    y = L.ReLU()(L.BatchNormalization(name="norm")(L.Conv2D(4, 3, use_bias=False)(x)))
-    model = quantize_model(keras.Model(x, L.Dense(3)(L.Flatten()(L.AveragePooling2D(2)(y)))), weight_bits=4)
-    model.compile(keras.optimizers.SGD(0.01), "mse")
-    rng = np.random.default_rng(0)
-    images = rng.normal(size=(32, 6, 6, 2)).astype(np.float32)
-    model.fit(images, rng.normal(size=(32, 3)), batch_size=8, shuffle=False, verbose=0)
-    observers = [layer for layer in model.layers if isinstance(layer, FakeQuant)]
-    assert [float(numpy_of(layer.seen)) for layer in observers] == [4] * len(observers)
-    ends = images.reshape(4, -1)
-    np.testing.assert_allclose(observers[0].range, [ends.min(axis=1).mean(), ends.max(axis=1).mean()], rtol=1e-5)
-    assert check(model, export(model), images).max_lsb <= 1
+    for bits in BITS:
+        x = keras.Input((6, 6, 2), name="image")
+        y = L.ReLU()(L.BatchNormalization(name="norm")(L.Conv2D(4, 3, use_bias=False)(x)))
+        model = keras.Model(x, L.Dense(3)(L.Flatten()(L.AveragePooling2D(2)(y))))
+        model = quantize_model(model, weight_bits=4, activation_bits=bits)
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        rng = np.random.default_rng(0)
+        images = rng.normal(size=(32, 6, 6, 2)).astype(np.float32)
+        model.fit(images, rng.normal(size=(32, 3)), batch_size=8, shuffle=False, verbose=0)
+        observers = [layer for layer in model.layers if isinstance(layer, FakeQuant)]
+        assert [float(numpy_of(layer.seen)) for layer in observers] == [4] * len(observers)
+        ends = images.reshape(4, -1)
+        np.testing.assert_allclose(observers[0].range, [ends.min(axis=1).mean(), ends.max(axis=1).mean()], rtol=1e-5)
+        assert check(model, export(model), images).max_lsb <= 1
 
 
 FACTS = (

@@ -153,6 +153,91 @@ def moves() -> Built:
     return keras.Model(x, L.Reshape((-1, 3))(y))
 
 
+def doubled(x: Any) -> Any:
+    return keras.ops.softmax(2 * x)
+
+
+def functions() -> Built:
+    """Activations that are layers and functions, and constants wherever they may stand."""
+    x = image()
+    y = L.Conv2D(4, 3, activation=L.LeakyReLU(negative_slope=0.3))(x / 2 - 0.5)
+    y = L.SeparableConv2D(4, 3, activation=keras.ops.relu6)(1 - y) + np.arange(4, dtype=np.float32)
+    y = L.Dense(4, activation=doubled)(keras.ops.max(-y, axis=1))
+    return keras.Model(x, L.Dense(3, activation=L.ReLU(negative_slope=0.1))(L.Flatten()(keras.ops.gelu(y))))
+
+
+@keras.saving.register_keras_serializable("tests.qat")
+class Gate(L.Layer):
+    """A layer with a call of its own, and no weights."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[0] * keras.ops.sigmoid(inputs[1])
+
+
+def own_layers() -> Built:
+    x = keras.Input((6, 4), dtype="uint8", name="series")
+    y = L.Rescaling(1 / 255)(x)
+    y = Gate()([L.Dense(4)(y), L.Lambda(lambda a: a * a + 0.5)(y)])
+    return keras.Model(x, L.Dense(3)(y - keras.ops.cast(x, "float32") / 255))
+
+
+def computed_twice() -> Built:
+    """Equal operators on one tensor, each with a range of its own, and movements that several operators read."""
+    x = image()
+    norm, conv = L.BatchNormalization(name="norm"), L.Conv2D(3, 1)
+    y = L.Add()([norm(conv(x)), norm(x), conv(norm(x))])
+    padded = L.ZeroPadding2D(1)(L.Add()([L.ReLU()(y), L.ReLU()(y)]))
+    a, b = L.MaxPooling2D(3, 2)(padded), L.MaxPooling2D(3, 2)(padded)
+    return keras.Model(x, L.Flatten()(L.Add()([a, b, L.Conv2D(3, 3, strides=2)(padded)])))
+
+
+def inception() -> Built:
+    """Branches that read one pool."""
+    x = image()
+    y = L.MaxPooling2D(2)(L.Conv2D(4, 3, activation="relu")(x))
+    a, b, c, d = (L.Conv2D(3, 1, activation="relu") for _ in range(4))
+    y = L.Concatenate()([a(y), c(b(y)), d(L.AveragePooling2D(2, 1, padding="same")(y))])
+    return keras.Model(x, L.Flatten()(y))
+
+
+def maxima() -> Built:
+    """One inside the other, with an operand that others read in a range of its own, which the other operand exceeds."""
+    x = image()
+    y = L.Conv2D(4, 1, activation="relu")(x)
+    y = L.Maximum()([L.Maximum()([L.Conv2D(4, 1, bias_initializer="ones")(x) * 4, y]), y])
+    return keras.Model(x, L.Flatten()(y))
+
+
+def coarse() -> Built:
+    """Products of two steps that are many steps of what relu6 leaves of them."""
+    x = image()
+    return keras.Model(x, L.Flatten()(L.Conv2D(4, 1, activation="relu6")(L.Conv2D(4, 1, kernel_initializer="he_normal")(x * 50.0))))
+
+
+def permuted() -> Built:
+    """What reads a transposed tensor is rounded as it stands there."""
+    x = image()
+    y = L.Permute((3, 1, 2))(L.Conv2D(4, 3)(x))
+    y = keras.ops.relu6(y + 3) * (1 / 6) * y
+    y = keras.ops.transpose(y, (0, 3, 2, 1))
+    return keras.Model(x, L.Flatten()(y * keras.ops.sigmoid(y)))
+
+
+def dead() -> Built:
+    """A tensor of nothing but 0, and a kernel of one weight for each channel."""
+    x = image()
+    y = L.Conv2D(4, 3, activation="relu")(L.Subtract()([x, x]))
+    return keras.Model(x, L.Dense(3)(keras.ops.max(L.Dense(1)(y), axis=(1, 2))))
+
+
+def attention() -> Built:
+    x = keras.Input((6, 4), name="tokens")
+    query, key, value = (L.Dense(4)(x) for _ in range(3))
+    weights = keras.ops.softmax(keras.ops.matmul(query, keras.ops.transpose(key, (0, 2, 1))) * 0.5)
+    y = x + keras.ops.matmul(weights, value)
+    return keras.Model(x, y + L.Dense(4)(L.Dense(8, activation="gelu")(y)))
+
+
 BUILDERS: dict[str, Callable[[], Built]] = {
     builder.__name__: builder
     for builder in (
@@ -174,6 +259,15 @@ BUILDERS: dict[str, Callable[[], Built]] = {
         two_inputs_and_outputs,
         joins,
         moves,
+        functions,
+        own_layers,
+        computed_twice,
+        inception,
+        maxima,
+        coarse,
+        permuted,
+        dead,
+        attention,
     )
 }
 
@@ -197,4 +291,9 @@ def build(name: str) -> Built:
 
 def samples(model: Any, count: int) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
     rng = np.random.default_rng(1)
-    return [rng.normal(size=(count, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs]
+    scales = [100 if "int" in tensor.dtype else 1 for tensor in model.inputs]
+    return [
+        (abs(values) if scale > 1 else values).astype(tensor.dtype)
+        for tensor, scale in zip(model.inputs, scales, strict=True)
+        for values in [rng.normal(0, scale, (count, *tensor.shape[1:]))]
+    ]

@@ -22,6 +22,11 @@ from qcore.schema import constant
 from tests.qat import graphs
 
 
+class TwiceDense(L.Dense):
+    def call(self, x: Any) -> Any:
+        return 2 * super().call(x)
+
+
 def trained(model: Any, **options: Any) -> Any:
     """A model with ranges."""
     quantized = quantize_model(model, **options)
@@ -125,6 +130,29 @@ def test_skipped_layers_stay_float_and_the_others_do_not() -> None:
     assert [operator.name for operator in exported.subgraphs[0].operators][:4] == ["QUANTIZE", "DEQUANTIZE", "CONV_2D", "QUANTIZE"]
 
 
+def test_what_a_skipped_layer_computes_is_rounded_once() -> None:
+    """Not to the parameters first that SOFTMAX would have in integers."""
+    x = keras.Input((6,))
+    exported = export(trained(keras.Model(x, L.Dense(3)(L.Dense(40, activation="softmax", name="float")(x))), skip=["float"]))
+    names = [operator.name for operator in exported.subgraphs[0].operators]
+    assert names == ["QUANTIZE", "DEQUANTIZE", "FULLY_CONNECTED", "SOFTMAX", "QUANTIZE", "FULLY_CONNECTED", "DEQUANTIZE"]
+
+
+def test_skipped_layers_are_exported_as_they_are() -> None:
+    """Also those that a trained layer of the same class could not be."""
+    x = keras.Input((4, 4))
+    norm, own = L.BatchNormalization(1, name="rows"), TwiceDense(4, activation=L.LeakyReLU(), name="own")
+    model = keras.Model(x, L.Flatten()(L.BatchNormalization()(own(norm(x)))))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(rng.uniform(0.5, 2, weight.shape))
+    quantized = trained(model, skip=["rows", "own"])
+    (scale, _), sample = quantized.layers[-2].params.single(), graphs.samples(model, 1)[0]
+    (result,) = qcore.Interpreter(model_content=export(quantized)).run(sample).values()
+    np.testing.assert_allclose(result, keras.ops.convert_to_numpy(quantized(sample)), atol=1.5 * scale)
+    np.testing.assert_allclose(result, keras.ops.convert_to_numpy(model(sample)), atol=0.05 * float(np.abs(result).max()))
+
+
 @pytest.mark.parametrize("kind", ["float32", "int8", "uint8"])
 def test_inputs_and_outputs_have_the_names_of_the_layers(kind: str) -> None:
     model = trained(graphs.build("two_inputs_and_outputs"))
@@ -148,9 +176,10 @@ def test_a_baked_model_is_plain_float_layers_that_compute_the_same() -> None:
     assert difference.max() < 3
 
 
-def test_the_file_runs_in_tensorflow_lite_as_in_qcore(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["squeeze_excite", "dead"])
+def test_the_file_runs_in_tensorflow_lite_as_in_qcore(name: str, tmp_path: Path) -> None:
     tf = pytest.importorskip("tensorflow", reason="needs tensorflow")
-    model = trained(graphs.build("squeeze_excite"), weight_bits=4)
+    model = trained(graphs.build(name), weight_bits=4)
     exported = export(model)
     qcore.save(exported, tmp_path / "model.tflite")
     x = graphs.samples(model, 8)[0]

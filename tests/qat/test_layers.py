@@ -39,7 +39,8 @@ def test_on_another_backend(backend: str) -> None:
 
 
 def test_layers_are_made_again_from_their_configuration() -> None:
-    fake_quant = FakeQuant(0.9, (-1, 1), True, name="codes")
+    fake_quant = FakeQuant(0.9, (-1, 1), True, 16, name="codes")
+    assert fake_quant.get_config()["bits"] == 16
     assert FakeQuant.from_config(fake_quant.get_config()).get_config() == fake_quant.get_config()
     kernel = QuantizedKernel(keras.layers.Dense(3, name="dense"), 4)
     again = QuantizedKernel.from_config(kernel.get_config())

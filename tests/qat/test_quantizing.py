@@ -15,7 +15,7 @@ import keras
 from keras import layers as L
 
 from qcore import InputError, UnsupportedError
-from qcore.qat import FakeQuant, QuantizedKernel, calibrate, quantize_model
+from qcore.qat import FakeQuant, QuantizedKernel, bake, calibrate, quantize_model
 from tests.qat import graphs
 
 
@@ -40,6 +40,7 @@ def chain(*steps: Any, shape: tuple[int, ...] = (8, 8, 3)) -> Any:
         ([L.Conv2D(2, 3, name="conv"), L.Activation("tanh", name="tanh")], ["conv", "tanh"]),
         ([L.Conv2D(2, 3, activation="sigmoid", name="conv")], ["conv", "conv_sigmoid"]),
         ([L.Conv2D(2, 3, activation="silu", name="conv")], ["conv", "conv_silu_sigmoid", "conv_silu"]),
+        ([L.Conv2D(2, 3, activation=L.ReLU(name="relu_within"))], ["relu_within"]),
         ([L.Conv2DTranspose(2, 3, activation="relu", name="up")], ["up", "up_relu"]),
         ([L.SeparableConv2D(2, 3, activation="relu", name="sep")], ["sep_depthwise", "sep"]),
         ([L.ZeroPadding2D(), L.MaxPooling2D(2), L.Flatten(), L.Dropout(0.5), L.Dense(2, name="dense")], ["dense"]),
@@ -86,13 +87,14 @@ def test_readers_are_those_of_this_model(name: str) -> None:
 def test_the_original_is_untouched() -> None:
     model = graphs.build("nested")
     x = graphs.samples(model, 4)[0]
-    before, weights, calls = np.asarray(model(x)), model.get_weights(), [len(layer._inbound_nodes) for layer in model.layers]
+    before, weights = keras.ops.convert_to_numpy(model(x)), model.get_weights()
+    calls = [len(layer._inbound_nodes) for layer in model.layers]
     quantized = quantize_model(model, weight_bits=4)
     calibrate(quantized, [x])
     quantized(x, training=True)
     for weight in quantized.weights:
         weight.assign(weight + 1)
-    np.testing.assert_array_equal(np.asarray(model(x)), before)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x)), before)
     for old, new in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert [len(layer._inbound_nodes) for layer in model.layers] == calls
@@ -128,6 +130,36 @@ def test_frozen_ranges_stay_and_others_follow_training() -> None:
     assert all(a != b for a, b in zip(after[2:], before[2:], strict=True))
 
 
+def test_names_of_operations_are_new_in_a_model_of_another_session() -> None:
+    keras.utils.clear_session()
+    x = keras.Input((4,), dtype="uint8")
+    model = keras.Model(x, -L.Dense(3, activation="hard_sigmoid")(keras.ops.cast(x, "float32") * 2 + 1) / 4)
+    keras.utils.clear_session()
+    names = [layer.name for layer in quantize_model(model).operations]
+    assert len(set(names)) == len(names) and "dense_hard_sigmoid_codes" in names
+
+
+def test_what_a_layer_adapted_to_is_kept() -> None:
+    norm = L.Normalization(name="norm")
+    norm.adapt(np.random.default_rng(0).normal(3, 2, (50, 4)))
+    copy = quantize_model(chain(norm, L.Dense(2), shape=(4,))).get_layer("norm")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(copy.mean), keras.ops.convert_to_numpy(norm.mean))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(copy.variance), keras.ops.convert_to_numpy(norm.variance))
+
+
+@pytest.mark.parametrize("name", graphs.BUILDERS)
+def test_without_rounding_it_is_the_model_that_it_was_made_of(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = graphs.build(name)
+    x = graphs.samples(model, 4) if len(model.inputs) > 1 else graphs.samples(model, 4)[0]
+    monkeypatch.setattr(FakeQuant, "call", lambda self, x, **options: x)
+    monkeypatch.setattr(QuantizedKernel, "rounded_kernel", lambda self: keras.ops.convert_to_tensor(self.layer.kernel))
+    quantized = quantize_model(model)
+    for copy in (quantized, bake(quantized, batch=None)):
+        for got, expected in zip(keras.tree.flatten(copy(x)), keras.tree.flatten(model(x)), strict=True):
+            got, expected = keras.ops.convert_to_numpy(got), keras.ops.convert_to_numpy(expected)
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
 def test_bits_can_be_told_for_each_layer() -> None:
     model = quantize_model(graphs.build("separable"), weight_bits=lambda layer: 8 if layer.name.endswith("_depthwise") else 3)
     assert [layer.bits for layer in model.layers if isinstance(layer, QuantizedKernel)] == [8, 3, 8, 3, 8, 3, 3]
@@ -148,8 +180,19 @@ class Subclass(keras.Model):
         return x
 
 
-def twice(x: Any) -> Any:
-    return x * 2
+class OwnDense(L.Dense):
+    def call(self, x: Any) -> Any:
+        return 2 * super().call(x)
+
+
+def lora() -> Any:
+    model = chain(L.Flatten(), L.Dense(2, name="dense"))
+    model.get_layer("dense").enable_lora(1)
+    return model
+
+
+def unsymbolic(x: Any) -> Any:
+    return np.sin(x)
 
 
 class Overridden(keras.Model):
@@ -165,10 +208,19 @@ class Overridden(keras.Model):
         (lambda: chain(Subclass()), "Subclass .* of its own"),
         (lambda: keras.Sequential([L.Dense(2)]), "not built: give it an Input"),
         (lambda: 3, "int .* of its own"),
-        (lambda: chain(L.Flatten(), L.Dense(3, activation=twice, name="odd")), "layer 'odd': its activation .*skip=..odd"),
+        (lambda: chain(L.Flatten(), L.Dense(3, activation=keras.ops.sin, name="odd")), "layer 'odd': Sin is not .*skip=..odd"),
+        (
+            lambda: chain(L.Flatten(), L.Dense(3, activation=unsymbolic, name="odd")),
+            "layer 'odd': .*unsymbolic.* is not made of keras.ops .*skip=..odd",
+        ),
+        (lambda: chain(L.Conv2D(2, 3, activation=L.ReLU(1.0), name="odd")), r"layer 'odd': ReLU with max_value=1.0, .*skip=..odd"),
+        (lambda: chain(OwnDense(3, name="odd")), r"layer 'odd': OwnDense has weights, and computes in a call\(\) of its own; skip"),
+        (lambda: chain(L.Rescaling([[1], [2]], name="odd")), "layer 'odd': what it multiplies by or adds differs along another axis"),
+        (lora, "layer 'dense': LoRA, .*; expected one float kernel"),
+        (lambda: chain(lambda x: 1 / (2 + x)), "layer 'true_divide.*': it divides by a tensor, expected a constant"),
         (lambda: chain(L.LayerNormalization(name="norm")), "layer 'norm': LayerNormalization is not a layer that is trained in integers"),
         (lambda: chain(L.ReLU(1.0, name="relu1")), "layer 'relu1'"),
-        (lambda: chain(L.BatchNormalization(1, name="bn")), "layer 'bn': it normalizes axis 1"),
+        (lambda: chain(L.BatchNormalization(1, name="bn")), "layer 'bn': what it multiplies by .* another axis than the last"),
         (lambda: chain(L.MaxPooling2D(2, data_format="channels_first", name="pool")), "layer 'pool': its data_format"),
         (lambda: chain(L.UpSampling2D(2, interpolation="bicubic", name="up")), "layer 'up': its interpolation is 'bicubic'"),
     ],
@@ -180,6 +232,8 @@ def test_what_cannot_be_trained_is_refused_with_the_reason(model: Callable[[], A
 
 def test_wrong_arguments_are_refused() -> None:
     model = chain(L.Flatten(), L.Dense(2))
+    with pytest.raises(InputError, match="has FakeQuant layers already"):
+        quantize_model(quantize_model(model))
     with pytest.raises(InputError, match="no layer 'dance'"):
         quantize_model(model, skip=["dance"])
     with pytest.raises(InputError, match=r"skip=\('dense',\)"):

@@ -29,6 +29,7 @@ def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
         ("EPOCHS = 12", "EPOCHS = 1"),
         ("x, y = digits(20)", "x, y = digits(5)"),
         ("= digits(5)\n\nlayers", "= digits(1)\n\nlayers"),
+        ("= sounds(2000, ", "= sounds(200, "),
     ):
         assert code.count(long) == 1
         code = code.replace(long, short)
@@ -43,6 +44,7 @@ def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     for bits, before in ((8, "after training"), (4, "trained"), (3, "trained")):
         assert accuracy[f"{bits} bits, file"] == pytest.approx(accuracy[f"{bits} bits, {before}"], abs=0.03)
     assert printed.count("at most 0 LSB apart") + printed.count("at most 1 LSB apart") == 3
+    assert re.findall(r"^activations of (\d+) bits, trained ", printed, re.MULTILINE) == ["8", "16"]
     assert [operator.name for operator in names["integers"].subgraphs[0].operators].count("FULLY_CONNECTED") == 1
 
 

@@ -88,6 +88,62 @@ def test_pairs_do_the_same_as_fake_quant(dtype: str) -> None:
     assert params(output_of(q, dense)) == ("int16", [0.5], [0])
 
 
+SHAPES = {"FULLY_CONNECTED": ((1, 5), (5, 5)), "CONV_2D": ((1, 1, 1, 5), (5, 1, 1, 5)), "DEPTHWISE_CONV_2D": ((1, 1, 1, 5), (1, 1, 1, 5))}
+"""Of the input and output of an operator, and of its weights."""
+
+
+@pytest.mark.parametrize("operator", SHAPES)
+def test_four_bits_are_packed_where_int16_kernels_read_them_with_the_very_codes(operator: str) -> None:
+    b = Builder()
+    outer, inner = SHAPES[operator]
+    codes = np.random.default_rng(1).integers(-7, 8, inner)
+    x, y, w = b.input("x", outer), b.tensor("y", outer), b.constant("w", codes * 0.25)
+    strides = {} if operator == "FULLY_CONNECTED" else {"stride_h": 1, "stride_w": 1}
+    b.op(operator, [paired(b, x, "int16", 0.25, 0), paired(b, w, "int4", 0.25, 0)], y, **strides)
+    model = b.model(paired(b, y, "int16", 0.5, 0))
+    for rules, packed in (((), operator != "DEPTHWISE_CONV_2D"), ((qcore.Rule(True, weight_type="int8"),), False)):
+        q = quantize_model(model, "int16x8", ranges="graph", float_fallback=False, rules=rules)
+        weights = tensor_of(q, find(q, operator), 1)
+        dtype, scale, _ = params(weights)
+        assert (dtype, set(scale)) == ("int4" if packed else "int8", {0.25})
+        np.testing.assert_array_equal(constant(weights), codes)  # type: ignore[arg-type]
+
+
+def float_between(*kept: str) -> Model:
+    """x -> a -> b -> c, of which all is rounded to 16 bits, and those named stay float."""
+    b = Builder()
+    ends = [b.input("x", (1, 5)), *(b.tensor(name, (1, 5)) for name in "abc")]
+    rounds = [paired(b, ends[0], "int16", 0.25, 0)]
+    for number in ends[1:]:
+        b.op("FULLY_CONNECTED", [rounds[-1], b.constant("w", np.eye(5))], number)
+        rounds.append(paired(b, number, "int16", 0.125, 0))
+    for tensor, name in zip([tensor for tensor in b.tensors if tensor.name == "codes"], "xabc", strict=True):
+        tensor.name = f"{name}_codes"
+    return quantize_model(b.model(rounds[-1]), "int16x8", ranges="graph", rules=[qcore.Rule(False, tensor=name) for name in kept])
+
+
+@pytest.mark.parametrize("kept", ["", "a", "b", "c", "ab", "bc", "abc"])
+def test_what_stays_float_goes_on_rounding_and_codes_keep_their_names(kept: str) -> None:
+    q = float_between(*kept)
+    tensors = q.subgraphs[0].tensors
+    dense = [tensors[o.outputs[0]].dtype for o in q.subgraphs[0].operators if o.name == "FULLY_CONNECTED"]
+    assert dense == ["float32" if name in kept else "int16" for name in "abc"]
+    computed = [tensors[o.outputs[0]] for o in q.subgraphs[0].operators]
+    assert [tensor.name for tensor in computed if tensor.dtype == "int16"] == ["x_codes", "a_codes", "b_codes", "c_codes"]
+    x = np.array([[0.12, 0.36, -0.6, 2, -7.4]], np.float32)
+    (y,) = qcore.Interpreter(model_content=q).run(x).values()
+    np.testing.assert_array_equal(y, [[0, 0.25, -0.5, 2, -7.5]])
+
+
+def test_a_range_behind_another_one_counts_too() -> None:
+    b = Builder()
+    x, y = b.input("x", (1, 5)), b.tensor("y", (1, 5))
+    b.op("ABS", [paired(b, x, "int16", 0.25, 0)], y)
+    q = quantize_model(b.model(paired(b, paired(b, y, "int16", 0.25, 0), "int16", 1, 0)), "int16x8", ranges="graph")
+    (result,) = qcore.Interpreter(model_content=q).run(np.array([[0.4, -0.6, 1, -1.24, 9]], np.float32)).values()
+    np.testing.assert_array_equal(result, [[1, 1, 1, 1, 9]])
+
+
 def mixed(join: int) -> Model:
     """x -> first -> h -> second -> y, the first in 16 bits, h in these bits, the second in 8 bits."""
     b = Builder()

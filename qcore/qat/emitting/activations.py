@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
+import keras
+
 from qcore.qat.emitting.emitter import Emitter, Value
 
 
@@ -187,13 +189,11 @@ FUNCTIONS: MappingProxyType[str, Callable[..., Value]] = MappingProxyType(
 
 
 def activate(e: Emitter, function: Any, x: Value) -> Value:
-    """Adds an activation function of Keras, or a layer in its place."""
-    if not hasattr(function, "__name__"):
-        return e.call(function, x)  # type: ignore[no-any-return]
-    name, home = function.__name__, getattr(function, "__module__", "") or ""
-    if name not in FUNCTIONS or not home.startswith("keras.src.activations"):
-        raise e.refusal(f"activation {name!r} of {home or 'no module'}, expected one of Keras' own: {', '.join(FUNCTIONS)}")
-    return FUNCTIONS[name](e, x)
+    """Adds an activation function of Keras, or a layer or a function made of ``keras.ops`` in its place."""
+    name = getattr(function, "__name__", "")
+    if name in FUNCTIONS and function is getattr(keras.activations, name, None):
+        return FUNCTIONS[name](e, x)
+    return e.call(function, x)  # type: ignore[no-any-return]
 
 
 def activation(e: Emitter, layer: Any, x: Value) -> Value:

@@ -11,15 +11,15 @@ import keras
 from qcore.errors import QCoreError
 from qcore.qat.emitting.emitter import Emitter, Value
 from qcore.qat.emitting.table import LAYERS, OPERATIONS, Row
-from qcore.qat.graph import functional, run
+from qcore.qat.graph import follow, functional, run
 
 
 def call(e: Emitter, operation: Any, *args: Any, **kwargs: Any) -> Any:
-    """Adds what a layer, a model or an operation of ``keras.ops`` computes.
+    """Adds what a layer, a model, an operation of ``keras.ops`` or a function made of such computes.
 
     Args:
         e: takes the operators.
-        operation: of Keras.
+        operation: of Keras, or a function.
         *args: those of its call, with values of the graph for tensors.
         **kwargs: likewise.
 
@@ -31,16 +31,25 @@ def call(e: Emitter, operation: Any, *args: Any, **kwargs: Any) -> Any:
     """
     with e.within(operation):
         if isinstance(operation, keras.Model):
-            return run(functional(operation, "float_model"), keras.tree.flatten(args), partial(_call_node, e))
+            return run(functional(operation, "float_model"), keras.tree.flatten(args), partial(call_node, e))
+        if not isinstance(operation, keras.Operation):
+            return _traced(e, operation, args, kwargs, "expected a function made of keras.ops")
         arguments = _arguments(e, operation, args, kwargs)
         row = _row(operation)
-        outputs = _traced(e, operation, arguments) if row is None else row.emit(e, operation, *arguments.values())
+        if row is not None:
+            outputs = row.emit(e, operation, *arguments.values())
+        elif isinstance(operation, keras.Layer):
+            reason = "expected a layer of the table in docs/keras.md, or one whose call is made of keras.ops"
+            outputs = _traced(e, operation.call, (), arguments, f"{reason}: {', '.join(LAYERS)}")
+        else:
+            raise e.refusal(f"expected one of {', '.join(OPERATIONS)}")
     for output in keras.tree.flatten(outputs):
         e.name(output, operation)
     return outputs
 
 
-def _call_node(e: Emitter, node: Any, *args: Any, **kwargs: Any) -> Any:
+def call_node(e: Emitter, node: Any, *args: Any, **kwargs: Any) -> Any:
+    """The same of a node's operation."""
     return call(e, node.operation, *args, **kwargs)
 
 
@@ -69,21 +78,12 @@ def _arguments(e: Emitter, operation: Any, args: Any, kwargs: Any) -> dict[str, 
     return arguments
 
 
-def _traced(e: Emitter, layer: Any, arguments: dict[str, Any]) -> Any:
-    """Adds what a layer computes that has no row, by following its ``call`` to the operations of ``keras.ops`` that it is made of."""
-    reason = f"expected a layer of the table in docs/keras.md, or one whose call is made of keras.ops: {', '.join(LAYERS)}"
-    if not isinstance(layer, keras.Layer):
-        raise e.refusal(f"expected one of {', '.join(OPERATIONS)}")
-    values = [x for x in keras.tree.flatten(arguments) if isinstance(x, Value)]
-    symbols = {value.number: keras.KerasTensor(value.shape, value.dtype) for value in values}
-    given = keras.tree.map_structure(lambda x: symbols[x.number] if isinstance(x, Value) else x, arguments)
+def _traced(e: Emitter, function: Any, args: Any, kwargs: Any, expected: str) -> Any:
+    """Adds what a function computes, by following it to the operations of ``keras.ops`` that it is made of."""
     try:
-        with keras.StatelessScope():
-            outputs = layer.call(**given)
-        inside = keras.Function(list(symbols.values()), outputs)
+        inside, values = follow(function, args, kwargs, Value)
     except QCoreError:
         raise
     except Exception as error:
-        raise e.refusal(f"its call cannot be followed ({error}); {reason}") from error
-    unique = {value.number: value for value in values}
-    return run(inside, [unique[number] for number in symbols], partial(_call_node, e))
+        raise e.refusal(f"its call cannot be followed ({error}); {expected}") from error
+    return run(inside, values, partial(call_node, e))

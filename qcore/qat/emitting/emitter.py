@@ -38,15 +38,17 @@ class Value:
 
 
 def name_of(operation: Any) -> str:
-    """A layer's name; operations have numbers in theirs, which count all that were ever made."""
-    return str(operation.name) if isinstance(operation, keras.Layer) else type(operation).__name__.lower()
+    """A layer's name; operations have numbers in theirs, which count all that were ever made. A function's name."""
+    if isinstance(operation, keras.Operation):
+        return str(operation.name) if isinstance(operation, keras.Layer) else type(operation).__name__.lower()
+    return str(getattr(operation, "__name__", type(operation).__name__))
 
 
 Given = Value | Array | Sequence[int] | float | None
 """What an operator reads: a tensor, a constant, or nothing where the input is left out."""
 
 Call = Callable[..., Any]
-"""``call(emitter, operation, *args, **kwargs)``: adds what an operation of Keras computes, and gives it."""
+"""``call(emitter, operation, *args, **kwargs)``: adds what an operation of Keras, or a function, computes, and gives it."""
 
 
 GREATEST_RANK = MappingProxyType({"STRIDED_SLICE": 5, "TRANSPOSE": 6})
@@ -75,14 +77,15 @@ class Emitter:
         self._weights: dict[int, Array] = {}
 
     def call(self, operation: Any, *args: Any, **kwargs: Any) -> Any:
-        """Adds what an operation of Keras computes."""
+        """Adds what an operation of Keras, or a function made of such, computes."""
         return self._call(self, operation, *args, **kwargs)
 
     @contextmanager
     def within(self, operation: Any) -> Iterator[None]:
         """What is added meanwhile belongs to this operation: names and messages say so."""
         outer, kind = self._where, type(operation).__name__
-        said = f"layer {operation.name!r} ({kind})" if isinstance(operation, keras.Layer) else f"operation {kind}"
+        said = f"operation {kind}" if isinstance(operation, keras.Operation) else f"function {name_of(operation)!r}"
+        said = f"layer {operation.name!r} ({kind})" if isinstance(operation, keras.Layer) else said
         self._where = f"{outer}, {said}" if outer else said
         self._path.append(name_of(operation))
         yield
@@ -121,7 +124,9 @@ class Emitter:
         self._check_rank(name, [value.shape for value in known])
         dtype = dtype or known[0].dtype
         where = "/".join([*self._path, name.lower()])
-        outputs = tuple(Operand(where, dtype, ()) for _ in range(count))
+        # SELECT_V2 of single elements leaves to the file how many dimensions its output has.
+        rank = max((value.rank for value in known), default=0)
+        outputs = tuple(Operand(where, dtype, (1,) * rank) for _ in range(count))
         operands = tuple(None if value is None else self._operand(value) for value in values)
         table = default_options(name)
         step = OPERATORS[name].ready(Node(name, f"{self._where}: {name}", operands, outputs, {**table.fields, **options}))

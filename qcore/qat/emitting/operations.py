@@ -18,6 +18,11 @@ from qcore.qat.emitting.merging import join
 Emit = Callable[..., Any]
 
 
+def tensor(e: Emitter, given: Any) -> Value:
+    """An operand that may be a number, an array or a variable, as a tensor."""
+    return e.value(given if isinstance(given, Value) else e.array(given))
+
+
 def both(e: Emitter, a: Any, b: Any) -> tuple[Value | Array, Value | Array]:
     """Two operands, of which one may be a number, an array or a variable, as one type."""
     a, b = (given if isinstance(given, Value) else e.array(given) for given in (a, b))
@@ -144,7 +149,7 @@ def swap_axes(e: Emitter, op: Any, x: Value) -> Value:
 
 def concatenate(e: Emitter, op: Any, xs: Sequence[Any]) -> Value:
     """Concatenate."""
-    return join(e, [e.value(x if isinstance(x, Value) else e.array(x)) for x in xs], op.axis)
+    return join(e, [tensor(e, x) for x in xs], op.axis)
 
 
 def stack(e: Emitter, op: Any, xs: Sequence[Value]) -> Value:
@@ -170,7 +175,8 @@ def split(e: Emitter, op: Any, x: Value) -> list[Value]:
 
 def get_item(e: Emitter, op: Any, x: Value, key: Any) -> Value:
     """GetItem: a STRIDED_SLICE, and a RESHAPE for dimensions that come or go."""
-    keys = list(key) if isinstance(key, tuple) else [key]
+    # A saved model has lists in the place of tuples.
+    keys = list(key) if isinstance(key, tuple | list) else [key]
     given = sum(item is not None and item is not Ellipsis for item in keys)
     if Ellipsis not in keys:
         keys.append(Ellipsis)
@@ -238,7 +244,7 @@ def matmul(e: Emitter, op: Any, a: Any, b: Any) -> Value:
     """Matmul: by a constant matrix, a FULLY_CONNECTED."""
     if not isinstance(b, Value) and e.array(b).ndim == 2 and a.rank > 1:
         return weighted.fully_connect(e, e.real(a), e.array(b))
-    a, b = (e.value(given) if isinstance(given, Value) else e.value(e.array(given)) for given in (a, b))
+    a, b = tensor(e, a), tensor(e, b)
     if a.rank < 2 or b.rank < 2:
         raise e.refusal(f"multiplies {a.rank} by {b.rank} dimensions, expected at least 2")
     rank = max(a.rank, b.rank)
@@ -250,22 +256,17 @@ def take(e: Emitter, op: Any, x: Any, indices: Any) -> Value:
     """Take, along an axis."""
     if op.axis is None:
         raise e.refusal("expected an axis")
-    values = e.value(x if isinstance(x, Value) else e.array(x))
-    return e.op("GATHER", values, e.cast(e.value(indices if isinstance(indices, Value) else e.array(indices)), "int32"), axis=op.axis)
+    return e.op("GATHER", tensor(e, x), e.cast(tensor(e, indices), "int32"), axis=op.axis)
 
 
 def conv(e: Emitter, op: Any, x: Value, kernel: Any) -> Value:
     """Conv and DepthwiseConv of images, by a constant kernel, without the layer."""
-    strides, dilation = (_pair(given) for given in (op.strides, op.dilation_rate))
+    strides, dilation = weighted.two(op.strides), weighted.two(op.dilation_rate)
     if x.rank != 4 or op.data_format == "channels_first" or isinstance(kernel, Value):
         raise e.refusal("expected images of channels_last, and a kernel that is a constant or a variable")
     window = {"stride_h": strides[0], "stride_w": strides[1], "dilation_h_factor": dilation[0], "dilation_w_factor": dilation[1]}
     convolve = weighted.convolve_depthwise if type(op).__name__ == "DepthwiseConv" else weighted.convolve
     return convolve(e, e.real(x), e.array(kernel), padding=op.padding.upper(), **window)
-
-
-def _pair(size: Any) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
 def pool(name: str) -> Emit:
@@ -274,8 +275,7 @@ def pool(name: str) -> Emit:
     def emit(e: Emitter, op: Any, x: Value) -> Value:
         if x.rank != 4 or op.data_format == "channels_first":
             raise e.refusal("expected images of channels_last")
-        size = _pair(op.pool_size)
-        return pooling.pool(e, name, x, size, size if op.strides is None else _pair(op.strides), op.padding)
+        return pooling.pool(e, name, x, op.pool_size, op.pool_size if op.strides is None else op.strides, op.padding)
 
     return emit
 

@@ -25,7 +25,9 @@ def add_bias(e: Emitter, y: Value, bias: Array) -> Value:
 
 
 def two(size: Any) -> tuple[int, int]:
-    """The height and width of a window, stride or dilation, which one number gives along a sequence."""
+    """The height and width of a window, stride or dilation, which one number stands for, or gives along a sequence."""
+    if isinstance(size, int):
+        return size, size
     return (1, int(size[0])) if len(size) == 1 else (int(size[0]), int(size[1]))
 
 

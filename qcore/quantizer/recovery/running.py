@@ -10,7 +10,7 @@ import numpy as np
 
 from qcore.calibration.samples import Feed, Feeder
 from qcore.kernels.opdef import Array, Step
-from qcore.model import Model, Operator
+from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph
 from qcore.quantizer.recovery.moments import Real
 from qcore.runtime.plan import Settings
@@ -55,7 +55,7 @@ class Walk:
         self._varying = set(self._graph.inputs)
         for operator in self._graph.operators:
             if self._varies(operator):
-                self._varying.update(operator.outputs)
+                self._varying |= set(operator.outputs) - {OPTIONAL}
 
     def __len__(self) -> int:
         """How many samples there are."""
