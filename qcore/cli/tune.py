@@ -9,7 +9,7 @@ from typing import get_args
 
 from qcore.analysis.evaluation.scores import REFERRING, Named
 from qcore.analysis.tuning import Tuning, tune
-from qcore.analysis.tuning.choices import WIDENING, ActivationChoice
+from qcore.analysis.tuning.choices import ActivationChoice
 from qcore.analysis.tuning.plot import draw
 from qcore.cli.chart import require_matplotlib
 from qcore.cli.data import DataSet, Inputs, Scaling, add_scaling_arguments
@@ -43,8 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--calibration", metavar="DATA", help="samples that calibrate, likewise; all of --data are then held out")
     add_scaling_arguments(parser)
     add("--metric", choices=get_args(Named), help="default top1 with labels, else agreement with the float model")
+    add("--output-name", metavar="NAME", help="the output that the metric looks at, where there are several")
     add("--accuracy", default="max", metavar="METHODS", help="as for qcore quantize (default max); none: as the converter does")
-    add("--weights", default=",".join(WIDENING), metavar="TYPES", help="to choose from (default int4,int8,float32)")
+    add("--weights", default="int4,int8", metavar="TYPES", help="to choose from (default int4,int8; also float32: in floating point)")
     add("--activations", default=",".join(get_args(ActivationChoice)), metavar="TYPES", help="to choose from (default int8,int16)")
     add("--trials", type=int, default=4, metavar="N", help="files that are quantized with all of --accuracy at most (default 4)")
     add_jobs_argument(parser)
@@ -76,6 +77,7 @@ def execute(args: argparse.Namespace) -> None:
             metric=args.metric,
             calibration=calibration,
             accuracy=None if args.accuracy == "none" else args.accuracy.split(","),
+            output=args.output_name,
             weights=args.weights.split(","),
             activations=args.activations.split(","),
             trials=args.trials,

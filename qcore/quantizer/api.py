@@ -20,6 +20,7 @@ from qcore.quantizer.float16 import quantize_float16
 from qcore.quantizer.graph import copy_model, finish
 from qcore.quantizer.graph_ranges import carries_ranges
 from qcore.quantizer.int8 import quantize_int8, simplify_interface
+from qcore.quantizer.int8_constants import widened
 from qcore.quantizer.int16x8 import quantize_int16x8
 from qcore.quantizer.io_types import set_io_types
 from qcore.quantizer.mixed_activations import quantize_mixed
@@ -173,20 +174,21 @@ def quantize_model(
     elif samples is not None:
         raise InputError("quantize_model: samples are for accuracy, which is not asked for")
     known = _ranges(model, mode, calibration, options, convention, progress) if mode in CALIBRATED else None
+    source = model if mode == "float16" else widened(model)
 
     def quantize(ranges: Ranges | None) -> Quantized:
-        edited = copy_model(model)
-        origins = {copy: own for own, copy in same_operators(model, edited)}
+        edited = copy_model(source)
+        origins = {copy: own for own, copy in same_operators(source, edited)}
         if mode in CALIBRATED:
             narrow_tables(edited, options)
         _quantize(edited, mode, convention, ranges, options, input_dtype, output_dtype)
         if mode in CALIBRATED:
-            narrow_weights(model, edited, origins, options)
+            narrow_weights(source, edited, origins, options)
         finish(edited)
         set_versions(edited)
         return Quantized(edited, origins)
 
-    return recover(model, quantize, known, given, methods, progress) if methods else quantize(known).model
+    return recover(source, quantize, known, given, methods, progress) if methods else quantize(known).model
 
 
 def _quantize(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qcore.model import OPTIONAL, Tensor
+from qcore.model import OPTIONAL, Model, Tensor
 from qcore.numerics import (
     QuantParams,
     choose_params,
@@ -18,7 +18,7 @@ from qcore.numerics import (
     quantize_in_double,
     symmetric_params,
 )
-from qcore.quantizer.graph import Graph, Use, real_constant, set_constant
+from qcore.quantizer.graph import Graph, Use, copy_model, real_constant, set_constant
 from qcore.quantizer.options import Options
 from qcore.quantizer.specification import PER_TENSOR, spec_of
 from qcore.schema import constant
@@ -27,6 +27,16 @@ Precision = Literal["float32", "float64"]
 """Of what is computed from constants: after calibration, and where the graph carries all ranges."""
 Axis = int | None
 """Of a weight's scales, or PER_TENSOR; None for a constant that is no weight."""
+
+
+def widened(model: Model) -> Model:
+    """A model whose float16 constants are float32, a copy if it has any; its tensors have the numbers that they had."""
+    if all(tensor.dtype != "float16" for graph in model.subgraphs for tensor in graph.tensors):
+        return model
+    copied = copy_model(model)
+    for index in range(len(copied.subgraphs)):
+        widen_constants(Graph(copied, index))
+    return copied
 
 
 def widen_constants(graph: Graph) -> None:

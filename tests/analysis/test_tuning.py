@@ -24,7 +24,9 @@ from qcore.analysis.tuning.plot import draw
 from qcore.analysis.tuning.result import Point
 from qcore.analysis.tuning.search import sensitivity, walk
 from qcore.errors import InputError, QuantizationError
+from qcore.model import OPTIONAL, Model
 from tests.conformance.harness import run_qcore, run_tflite
+from tests.quantizer.builder import Builder
 
 DATA = Path(qcore.__file__).parent / "data"
 FLOAT = qcore.load(DATA / "digits_float.tflite")
@@ -50,7 +52,7 @@ def space() -> Space:
 @pytest.fixture(scope="module")
 def bench() -> Bench:
     images = digits()[0]
-    return Bench(Job(FLOAT.to_bytes(), qcore.calibrate(FLOAT, images[:20]), Bank(), list(images[20:36])))
+    return Bench(Job(FLOAT, qcore.calibrate(FLOAT, images[:20]), Bank(), list(images[20:36])))
 
 
 def test_the_smallest_file_that_loses_no_more_is_found(at_30_db: Tuning) -> None:
@@ -189,13 +191,14 @@ def test_the_way_starts_narrow_and_each_step_is_wider_and_fits(space: Space, ben
 
 
 def test_types_that_are_not_offered_are_not_chosen() -> None:
-    found = tune(FLOAT, digits()[0], max_loss=1e-4, weights=("int4", "int8"), activations=("int8",), **QUICK)
+    found = tune(FLOAT, digits()[0], max_loss=1e-4, activations=("int8",), **QUICK)
     assert {one.chosen for one in found.operators} <= {"int4", "int8"}
     assert found.activations == ()
+    assert not any(rule.quantize is False for point in found.points for rule in point.rules.rules)
 
 
 def test_a_limit_that_cannot_be_met_gives_the_file_that_loses_least_and_says_so() -> None:
-    with pytest.warns(UserWarning, match="no file loses at most 0.0; the one that loses least, .* has 13584 bytes"):
+    with pytest.warns(UserWarning, match="no file loses at most 0.0; the one that loses least, .* has 13584 bytes; with float32 among"):
         found = tune(FLOAT, digits()[0], max_loss=0.0, weights=("int8",), activations=("int8",), **QUICK)
     assert not found.met
     assert found.chosen.loss == min(point.loss for point in found.points)
@@ -206,6 +209,30 @@ def test_float_is_the_last_resort() -> None:
     found = tune(FLOAT, digits()[0], max_loss=0.0, weights=("int8", "float32"), activations=("int8",), **QUICK)
     assert found.met
     assert found.chosen.loss == 0
+
+
+def without_biases() -> Model:
+    """Three FULLY_CONNECTED."""
+    b, random = Builder(), np.random.default_rng(0)
+    last, depth = b.input("x", (1, 64)), 64
+    for name, units in (("h", 32), ("k", 32), ("y", 8)):
+        weights = b.constant(f"w{name}", random.standard_t(4, size=(units, depth)) / np.sqrt(depth))
+        output, depth = b.tensor(name, (1, units)), units
+        b.op("FULLY_CONNECTED", [last, weights, OPTIONAL], output, fused_activation_function="NONE" if name == "y" else "RELU")
+        last = output
+    return b.model(last)
+
+
+@pytest.mark.filterwarnings("ignore:accuracy. the model as quantized was closest")
+def test_biases_that_recovery_adds_count() -> None:
+    model, random = without_biases(), np.random.default_rng(3)
+    samples = [(random.normal(size=(1, 64)) + 0.5).astype(np.float32) for _ in range(80)]
+    options: dict[str, Any] = {"metric": "sqnr", "accuracy": ["bias_correction", "gptq"], "activations": ("int8",)}
+    found = tune(model, samples, max_bytes=5632, **options)
+    assert found.chosen.final
+    assert found.chosen.bytes == len(found.model.to_bytes()) <= 5632
+    with pytest.raises(QuantizationError, match="max_bytes is 5332, but the smallest file has 5392 bytes"):
+        tune(model, samples, max_bytes=5332, **options)
 
 
 def test_a_size_that_cannot_be_met_is_refused_with_the_smallest() -> None:
@@ -245,19 +272,83 @@ def test_trials_close_in_on_the_limit_and_go_to_the_end_where_nothing_holds_it(
         ({"max_loss": -0.1}, "max_loss is -0.1"),
         ({"max_loss": float("nan")}, "max_loss is nan"),
         ({"max_bytes": 1.5}, "max_bytes is 1.5"),
-        ({"max_loss": 0.1, "trials": 0}, "trials is 0"),
-        ({"max_loss": 0.1, "weights": ("int4",)}, "weights is .*expected 'int8' and others of int4, int8, float32"),
+        ({"max_loss": 0.1, "trials": 0}, "trials is 0, expected a whole number of at least 1"),
+        ({"max_loss": 0.1, "weights": ("int4",)}, "weights is .*expected a list of 'int8' and others of int4, int8, float32"),
+        ({"max_loss": 0.1, "weights": None}, "weights is None"),
+        ({"max_loss": 0.1, "weights": [["int4"], "int8"]}, "weights is "),
         ({"max_loss": 0.1, "activations": "int8"}, "activations is 'int8'"),
         ({"max_loss": 0.1, "metric": "top1"}, "metric top1 needs labels"),
         ({"max_loss": 0.1, "labels": [1, 2]}, "got 2 labels for 100 samples"),
         ({"max_loss": 0.1, "calibration": []}, "100 samples and 0 that calibrate"),
         ({"max_loss": 0.1, "accuracy": "best"}, "accuracy: got 'best'"),
+        ({"max_loss": 0.1, "accuracy": 5}, "accuracy: got 5"),
+        ({"max_loss": 0.1, "output": "logits"}, "output is 'logits', which names 0 of the model's outputs"),
     ],
     ids=str,
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         tune(FLOAT, digits()[0], **arguments)
+
+
+def test_a_sample_that_does_not_fit_is_named_by_its_place() -> None:
+    images = digits()[0].copy()
+    images[3, 2, 2] = np.nan
+    with pytest.raises(InputError, match="sample 3, .*NaN"):
+        tune(FLOAT, images, max_loss=0.1)
+
+
+def test_there_is_nothing_to_lose_where_the_float_model_has_no_figure() -> None:
+    b = Builder()
+    x, y = b.input("x", (1, 4)), b.tensor("y", (1, 2))
+    b.op("FULLY_CONNECTED", [x, b.constant("w", np.zeros((2, 4))), OPTIONAL], y)
+    with pytest.raises(InputError, match="the float model has sqnr nan"):
+        tune(b.model(y), [np.ones((1, 4), np.float32)] * 4, max_loss=0.1, metric="sqnr")
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    found = tune(FLOAT, digits()[0], max_bytes=np.int64(11000), trials=np.int32(1), **QUICK)
+    assert found.chosen.bytes <= 11000
+
+
+def test_what_is_quantized_already_has_nothing_to_choose() -> None:
+    images = digits()[0]
+    with pytest.raises(QuantizationError, match="no operator of the model has float weights"):
+        tune(qcore.quantize_model(FLOAT, "int8", images[:10]), images, max_loss=0.1)
+
+
+def test_weights_of_half_width_are_tuned_like_others() -> None:
+    images = digits()[0]
+    half = qcore.quantize_model(FLOAT, "float16")
+    found = tune(half, images, max_loss=0.001, **QUICK)
+    assert {one.chosen for one in found.operators} == {"int4", "int8"}
+    again = qcore.quantize_model(half, "int8", divide(images, None, None, "sqnr")[0], rules=found.rules, runnable=True)
+    assert again.to_bytes() == found.model.to_bytes()
+
+
+def two_heads() -> Model:
+    """x -> FULLY_CONNECTED -> h; two more with the same weights read h, and a variable keeps it."""
+    b, random = Builder(), np.random.default_rng(0)
+    x, h, p, q, v = b.input("x", (1, 8)), *(b.tensor(name, (1, 8)) for name in "hpq"), b.tensor("v", ())
+    b.tensors[v].dtype = "resource"
+    shared = b.constant("shared", random.normal(size=(8, 8)))
+    b.op("FULLY_CONNECTED", [x, b.constant("w", random.normal(size=(8, 8))), b.constant("b", random.normal(size=8))], h)
+    b.op("VAR_HANDLE", [], v, container="", shared_name="kept")
+    b.op("ASSIGN_VARIABLE", [v, h], h)
+    b.operators[-1].outputs = []
+    for output in (p, q):
+        b.op("FULLY_CONNECTED", [h, shared, b.constant(f"b{output}", random.normal(size=8))], output)
+    return b.model(p, q)
+
+
+def test_weights_that_operators_share_have_one_type() -> None:
+    model, random = two_heads(), np.random.default_rng(1)
+    samples = [random.normal(size=(1, 8)).astype(np.float32) for _ in range(20)]
+    found = tune(model, samples, calibration=samples, max_loss=0.001, output="q", activations=("int8",), **QUICK)
+    assert [one.name for one in found.operators] == ["h", "p"]
+    kinds = {tensor.name: tensor.dtype for tensor in found.model.subgraphs[0].tensors}
+    assert [one.chosen for one in found.operators] == [kinds["w"], kinds["shared"]]
+    assert found.evaluation.value == qcore.evaluate(found.model, samples, metric="sqnr", reference=model, output="q").value
 
 
 def test_one_sample_cannot_calibrate_and_be_held_out() -> None:

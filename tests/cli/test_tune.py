@@ -54,6 +54,7 @@ def test_the_chart_is_drawn(tmp_path: Path) -> None:
         (["--max-loss", "0.1", "--weights", "int4"], "weights is ['int4']"),
         (["--max-loss", "0.1", "-o", "nowhere/tuned.tflite"], "there is no folder nowhere"),
         (["--max-loss", "0.1", "--jobs", "0"], "--jobs is 0"),
+        (["--max-loss", "0.1", "--output-name", "logits"], "output is 'logits'"),
     ],
     ids=str,
 )

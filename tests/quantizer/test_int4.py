@@ -180,6 +180,12 @@ def test_what_is_looked_up_can_be_an_integer_output(convention: Any) -> None:
     np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("mode", ["int8", "int16x8", "dynamic_range", "weight_only"])
+def test_weights_of_half_width_become_int4_like_others(mode: Any) -> None:
+    half = qcore.quantize_model(image_model(), "float16")
+    assert kinds(quantized(half, mode, weight_type="int4")) == kinds(quantized(image_model(), mode, weight_type="int4"))
+
+
 def test_blocks_without_int4_are_refused() -> None:
     with pytest.raises(InputError, match="block_size: got 32 for int8 weights, expected a multiple of 32 for int4"):
         qcore.quantize_model(text_model(), "dynamic_range", block_size=32)

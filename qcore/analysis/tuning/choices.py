@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -14,10 +14,11 @@ from qcore.errors import InputError
 from qcore.model import OPTIONAL, Model, Operator, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.quantizer import Rule, Rules
-from qcore.quantizer.graph import Graph
+from qcore.quantizer.graph import Graph, Use
+from qcore.quantizer.int8_constants import widened
 from qcore.quantizer.int16x8_specification import SPECIFICATION
 from qcore.quantizer.specification import spec_of
-from qcore.quantizer.weight_kernels import Activations, Case, takes
+from qcore.quantizer.weight_kernels import Activations, Case, Granularity, takes
 
 WeightChoice = Literal["int4", "int8", "float32"]
 ActivationChoice = Literal["int8", "int16"]
@@ -28,16 +29,21 @@ WIDENING: tuple[WeightChoice, ...] = ("int4", "int8", "float32")
 
 @dataclass(frozen=True)
 class Weighted:
-    """An operator whose weights have a choice.
+    """Weights that have a choice.
 
-    name: of its output. operator: its type. elements: of its weights.
-    narrow: activations beside which kernels read its weights as int4.
+    names: of the outputs of the operators that read them; mostly there is one. operator: its type. elements: how many weights.
+    narrow: activations beside which kernels read them as int4.
     """
 
-    name: str
+    names: tuple[str, ...]
     operator: str
     elements: int
     narrow: frozenset[Activations]
+
+    @property
+    def name(self) -> str:
+        """Of the output of the first that reads them."""
+        return self.names[0]
 
     def bytes(self, kind: WeightChoice) -> int:
         """Of its weights in a file."""
@@ -100,16 +106,17 @@ class Space:
             weights: types to choose from.
             activations: likewise.
         """
-        outputs = [(g.tensors[o.outputs[0]].name, o.name) for g in model.subgraphs for o in g.operators if o.outputs]
+        model = widened(model)
+        outputs = [(_output(graph, operator), operator.name) for graph in graphs(model) for operator in graph.operators]
         counts = Counter(name for name, _ in outputs)
-        names = {name: operator for name, operator in outputs if counts[name] == 1}
+        names = {name: operator for name, operator in outputs if name and counts[name] == 1}
         quantized = {graph.tensors[filter].name: graph.tensors[filter] for graph, _, filter, _ in weighted_operators(plain)}
         found = []
         for graph in graphs(model):
-            for operator in graph.operators:
-                codes, name = _filter(graph, operator, quantized), graph.tensors[operator.outputs[0]].name if operator.outputs else ""
-                if codes is not None and name in names:
-                    found.append(Weighted(name, operator.name, math.prod(codes.shape), _narrow(operator.name, codes)))
+            for number, uses in graph.consumers().items():
+                tensor, readers = graph.tensors[number], tuple(_output(graph, use.operator) for use in uses)
+                if tensor.is_constant and tensor.dtype == "float32" and tensor.name in quantized and all(name in names for name in readers):
+                    found.append(Weighted(readers, uses[0].operator.name, math.prod(tensor.shape), _narrow(uses, quantized[tensor.name])))
         regions = _regions(model, names) if "int16" in activations else ()
         return cls(names, tuple(found), regions, tuple(kind for kind in WIDENING if kind in weights))
 
@@ -137,7 +144,7 @@ class Space:
     def label(self, choice: Choice, place: int) -> str:
         """The types of an operator's weights and activations as one word: "int4", "int8", "int16x4", "int16x8" or "float32"."""
         kind = self.weight_type(choice, place)
-        wide = kind != "float32" and self.weighted[place].name in self.wide_operators(choice)
+        wide = kind != "float32" and not self.wide_operators(choice).isdisjoint(self.weighted[place].names)
         return kind.replace("int", "int16x") if wide else kind
 
     def rules(self, choice: Choice) -> Rules:
@@ -155,12 +162,14 @@ class Space:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {one.name: place for place, one in enumerate(self.weighted)}
+        return {name: place for place, one in enumerate(self.weighted) for name in one.names}
 
     def weight_type(self, choice: Choice, place: int) -> WeightChoice:
         """What an operator's weights are: int8 where no kernel reads int4 beside its int16 activations."""
         kind, one = choice.weights[place], self.weighted[place]
-        return "int8" if kind == "int4" and one.name in self.wide_operators(choice) and "int16" not in one.narrow else kind
+        if kind == "int4" and "int16" not in one.narrow and not self.wide_operators(choice).isdisjoint(one.names):
+            return "int8"
+        return kind
 
 
 def check_types(weights: Collection[str], activations: Collection[str]) -> None:
@@ -170,24 +179,22 @@ def check_types(weights: Collection[str], activations: Collection[str]) -> None:
         InputError: unknown ones, or "int8" is missing.
     """
     for what, given, known in (("weights", weights, WIDENING), ("activations", activations, ("int8", "int16"))):
-        if isinstance(given, str) or "int8" not in given or not set(given) <= set(known):
-            raise InputError(f"tune: {what} is {given!r}, expected 'int8' and others of {', '.join(known)}")
+        if not isinstance(given, Collection) or isinstance(given, str) or "int8" not in given or any(kind not in known for kind in given):
+            raise InputError(f"tune: {what} is {given!r}, expected a list of 'int8' and others of {', '.join(known)}")
 
 
-def _filter(graph: Graph, operator: Operator, quantized: dict[str, Tensor]) -> Tensor | None:
-    """The quantized weights of an operator of the float model."""
-    row = SPECIFICATION.get(operator.name)
-    slot = None if row is None else row.weights
-    if slot is None or len(operator.inputs) <= slot or operator.inputs[slot] == OPTIONAL:
-        return None
-    return quantized.get(graph.tensors[operator.inputs[slot]].name)
+def _output(graph: Graph, operator: Operator) -> str:
+    """What rules call an operator by: the name of its output; "" without one."""
+    return next((graph.tensors[number].name for number in operator.outputs if number != OPTIONAL), "")
 
 
-def _narrow(operator: str, codes: Tensor) -> frozenset[Activations]:
+def _narrow(uses: Sequence[Use], codes: Tensor) -> frozenset[Activations]:
+    """Activations beside which kernels read weights as int4; none where operators of different types read them, which keep int8."""
     assert codes.quantization is not None
-    granularity: Literal["per_channel", "per_tensor"] = "per_channel" if codes.quantization.scale.size > 1 else "per_tensor"
+    granularity: Granularity = "per_channel" if codes.quantization.scale.size > 1 else "per_tensor"
     kinds: tuple[Activations, ...] = ("int8", "int16")
-    return frozenset(kind for kind in kinds if takes(Case(operator, "int4", granularity, kind), codes.shape))
+    operator, *others = {use.operator.name for use in uses}
+    return frozenset(kind for kind in kinds if not others and takes(Case(operator, "int4", granularity, kind), codes.shape))
 
 
 def _regions(model: Model, names: Collection[str]) -> tuple[Region, ...]:
@@ -203,7 +210,7 @@ def _regions(model: Model, names: Collection[str]) -> tuple[Region, ...]:
                 region = {tensor: min(joined) if first in joined else first for tensor, first in region.items()}
         for first in dict.fromkeys(region.values()):
             operators = [operator for operator, tensors in touched.items() if any(region[tensor] == first for tensor in tensors)]
-            outputs = tuple(graph.tensors[operator.outputs[0]].name for operator in operators)
+            outputs = tuple(_output(graph, operator) for operator in operators)
             if all(name in names for name in outputs) and all(operator.name in SPECIFICATION for operator in operators):
                 found.append(Region(graph.tensors[first].name, outputs))
     return tuple(found)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Executor
+from numbers import Integral, Real
 from typing import Any
 
 from qcore.analysis.evaluation import Metric
@@ -21,7 +22,7 @@ from qcore.analysis.tuning.result import ActivationsChoice, OperatorChoice, Tuni
 from qcore.analysis.tuning.search import Sensitivity, sensitivity
 from qcore.calibration import calibrate
 from qcore.calibration.calibrating import progress_bar, read_model
-from qcore.calibration.samples import Samples, iterate
+from qcore.calibration.samples import Feeder, Samples, iterate
 from qcore.errors import InputError, QuantizationError
 from qcore.model import Model
 from qcore.quantizer import Rules
@@ -48,7 +49,8 @@ def tune(
     metric: Metric | None = None,
     calibration: Samples | None = None,
     accuracy: Accuracy = "max",
-    weights: Collection[WeightChoice] = ("int4", "int8", "float32"),
+    output: str | None = None,
+    weights: Collection[WeightChoice] = ("int4", "int8"),
     activations: Collection[ActivationChoice] = ("int8", "int16"),
     trials: int = 4,
     executor: Executor | None = None,
@@ -70,7 +72,9 @@ def tune(
         calibration: samples that calibrate, besides; all ``samples`` are then held out. None: every so many-th of ``samples`` does, 100 of
             them or half.
         accuracy: as for ``quantize_model``.
-        weights: types to choose from, "int8" among them. "float32" computes the operator in floating point.
+        output: likewise; ``metric`` looks at it alone, noise at all outputs.
+        weights: types to choose from, "int8" among them. "float32" computes the operator in floating point, which is left out unless asked
+            for: not all hardware does that, and sums of floats depend on their order.
         activations: likewise.
         trials: so many files at most are quantized with all of ``accuracy``, which takes most time in deep models.
         executor: any ``concurrent.futures.Executor``, such as a process pool or a Dask client's. What is found is the same.
@@ -89,12 +93,14 @@ def tune(
     limit = Limit(max_loss, max_bytes)
     methods = read_methods(accuracy)
     source = read_model(model)
-    fitted, held_out, known_labels = divide(samples, labels, calibration, metric)
-    judge = Judge(source, held_out, known_labels, metric, executor)
+    given = list(iterate(samples))
+    check_samples(source, given)
+    fitted, held_out, known_labels = divide(given, labels, calibration, metric)
+    judge = Judge(source, held_out, known_labels, metric, output, executor)
     statistics = calibrate(source, fitted, executor=executor, progress=progress)
     space = Space.of(source, compose(source, statistics, Bank(), Rules()), weights, activations)
     if not space.weighted:
-        raise QuantizationError("tune: the model has no operator with weights that can be quantized, and told from others by its name")
+        raise QuantizationError("tune: no operator of the model has float weights that can be quantized, and a name that no other has")
     smallest = len(compose(source, statistics, Bank(), space.rules(space.narrowest)).to_bytes())
     if max_bytes is not None and smallest > max_bytes:
         raise QuantizationError(f"tune: max_bytes is {max_bytes}, but the smallest file has {smallest} bytes")
@@ -106,7 +112,7 @@ def tune(
             ends = [space.rules(space.throughout("int8")), space.rules(space.narrowest)]
             (wide, _), (narrow, _) = files.make(ends, searched, advance)
         bank = bank_of(source, wide, narrow, fitted)
-    job = Job(source.to_bytes(), statistics, bank, held_out[:: -(-len(held_out) // NOISE_SAMPLES)])
+    job = Job(source, statistics, bank, held_out[:: -(-len(held_out) // NOISE_SAMPLES)])
     bench = Bench(job, executor)
     with progress_bar(progress, 1 + 2 * len(space.weighted) + len(space.regions), "measuring operators") as advance:
         known = sensitivity(space, bench, advance)
@@ -118,10 +124,17 @@ def tune(
         evaluated.append(decision.unquantized())
     final = [file for file in evaluated if file.point.final]
     best = limit.best(final if max_bytes is None or any(limit.holds(file.point) for file in final) else evaluated)
+    if max_bytes is not None and not limit.holds(best.point):
+        smallest = min(file.point.bytes for file in evaluated)
+        raise QuantizationError(f"tune: max_bytes is {max_bytes}, but the smallest file has {smallest} bytes")
+    if not best.point.final:
+        warn(f"tune: no file that was quantized with all of accuracy has {max_bytes} bytes or fewer; this one has constants of others")
     for message in best.warnings:
         warn(message)
     if not limit.holds(best.point):
-        warn(f"tune: no file loses at most {max_loss}; the one that loses least, {best.point.loss:.4g}, has {best.point.bytes} bytes")
+        least = f"the one that loses least, {best.point.loss:.4g}, has {best.point.bytes} bytes"
+        further = "" if "float32" in weights else "; with float32 among the weights, operators may compute in floating point"
+        warn(f"tune: no file loses at most {max_loss}; {least}{further}")
     return Tuning(
         model=best.model,
         rules=best.point.rules,
@@ -138,15 +151,25 @@ def tune(
     )
 
 
+def check_samples(model: Model, samples: Sequence[Any]) -> None:
+    """Refuse samples that the model cannot be given, before much is done with others.
+
+    Raises:
+        InputError: one does not fit, or they are for several signatures.
+    """
+    feeder = Feeder(model)
+    if len({feeder.feed(number, sample).subgraph for number, sample in enumerate(samples)}) > 1:
+        raise InputError("tune: samples are for several signatures, expected one")
+
+
 def divide(
-    samples: Samples, labels: Iterable[Any] | None, calibration: Samples | None, metric: Metric
+    given: Sequence[Any], labels: Iterable[Any] | None, calibration: Samples | None, metric: Metric
 ) -> tuple[list[Any], list[Any], list[Any] | None]:
     """Samples that calibrate, those that are held out, and the labels of these.
 
     Raises:
         InputError: there are too few, or not a label for each.
     """
-    given = list(iterate(samples))
     known = None if labels is None else list(read_labels(labels) if metric in LABELLED else iterate(labels, "labels"))
     if known is not None and len(known) != len(given):
         raise InputError(f"tune: got {len(known)} labels for {len(given)} samples")
@@ -165,10 +188,14 @@ def divide(
 def _check(max_loss: float | None, max_bytes: int | None, trials: int) -> None:
     if (max_loss is None) == (max_bytes is None):
         raise InputError("tune: expected either max_loss or max_bytes")
-    for what, value in (("max_loss", max_loss), ("max_bytes", max_bytes), ("trials", trials)):
-        kinds = (int, float) if what == "max_loss" else (int,)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, kinds) or not value >= (what != "max_loss")):
-            raise InputError(f"tune: {what} is {value!r}, expected a number of at least {0 if what == 'max_loss' else 1}")
+    numbers: list[tuple[str, Any, Any, int]] = [
+        ("max_loss", max_loss, Real, 0),
+        ("max_bytes", max_bytes, Integral, 1),
+        ("trials", trials, Integral, 1),
+    ]
+    for what, value, kind, least in numbers:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not value >= least):
+            raise InputError(f"tune: {what} is {value!r}, expected {'a' if kind is Real else 'a whole'} number of at least {least}")
 
 
 def _operators(space: Space, best: File, known: Sensitivity) -> tuple[OperatorChoice, ...]:

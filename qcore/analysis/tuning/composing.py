@@ -18,7 +18,7 @@ from qcore.kernels.opdef import Array
 from qcore.model import OPTIONAL, Model, Operator, Quantization
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.quantizer import Rules, quantize_model
-from qcore.quantizer.graph import Graph, set_constant, to_quantization
+from qcore.quantizer.graph import Graph, finish, set_constant, to_quantization
 from qcore.quantizer.int16x8_specification import SPECIFICATION
 from qcore.schema import constant
 
@@ -101,9 +101,10 @@ def compose(model: Model, statistics: Statistics, bank: Bank, rules: Rules) -> M
         if known is not None:
             set_constant(tensor, known.codes, tensor.dtype, known.quantization)
             real = bank.bias(tensor.name, tensor.dtype, narrow / max(before, 1))
-            if bias != OPTIONAL and real is not None and len(readers[graph.index][bias]) == 1:
+            if real is not None and (bias == OPTIONAL or len(readers[graph.index][bias]) == 1):
                 _put_bias(graph, operator, bias, real, known.quantization)
         narrow += tensor.dtype == "int4"
+    finish(quantized)
     return quantized
 
 
@@ -124,10 +125,16 @@ def _real_bias(graph: Graph, bias: int) -> NDArray[np.float64] | None:
 
 
 def _put_bias(graph: Graph, operator: Operator, bias: int, real: NDArray[np.float64], weights: Quantization) -> None:
-    """Writes a bias in the scales of an operator's products."""
-    row, tensor = SPECIFICATION[operator.name], graph.tensors[bias]
-    q = graph.tensors[operator.inputs[row.inputs[0]]].quantization
-    assert q is not None
+    """Writes a bias in the scales of an operator's products; a new one where it has none, as ``quantize_model`` does with ``accuracy``."""
+    row = SPECIFICATION[operator.name]
+    input = graph.tensors[operator.inputs[row.inputs[0]]]
+    q = input.quantization
+    assert q is not None and row.bias is not None
+    if bias == OPTIONAL:
+        dtype = "int64" if input.dtype == "int16" else "int32"
+        bias = graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}_bias", np.zeros(len(real), dtype), dtype)
+        operator.inputs[row.bias :] = [bias]
+    tensor = graph.tensors[bias]
     wide = tensor.dtype == "int64"
     found = quantize_bias(real.astype(np.float32), float(q.scale[0]), weights.scale, 64 if wide else 32, guard=False)
     params = QuantParams(found.scale, np.zeros(1, np.int64), tensor.dtype, 0 if found.scale.size > 1 else None)

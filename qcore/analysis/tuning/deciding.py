@@ -96,7 +96,7 @@ class Decision:
     def estimate(self, step: Step) -> File:
         """The file of a step, made as it was measured."""
         job, rules = self.bench.job, self.space.rules(step.choice)
-        return self.file(compose(self.bench.model, job.statistics, job.bank, rules), step.choice, rules, step.noise, self.final)
+        return self.file(compose(job.model, job.statistics, job.bank, rules), step.choice, rules, step.noise, self.final)
 
     def file(self, model: Model, choice: Choice, rules: Rules, noise: float, final: bool, warnings: tuple[str, ...] = ()) -> File:
         """A model, evaluated."""
@@ -129,7 +129,14 @@ class Decision:
                     noise = self.bench.power(self.bench.expected, run(model, self.bench.job.samples))
                     found[i] = self.file(model, way[i].choice, way[i].point.rules, noise, True, tuple(warned))
                 held = {i: self.limit.holds(file.point) for i, file in found.items()}
-                wanted = [] if self.limit.bytes is not None else next_trials(held, len(way), trials - len(found))
+                if self.limit.loss is not None:
+                    wanted = next_trials(held, len(way), trials - len(found))
+                elif any(held.values()):
+                    wanted = []
+                else:
+                    # Biases that only some of them have made them larger than their estimates.
+                    least = min(found)
+                    wanted = list(range(max(0, least - min(trials - len(found), AT_ONCE)), least))
         return [found[i] for i in sorted(found)]
 
     def descending(self, estimates: list[File]) -> list[File]:

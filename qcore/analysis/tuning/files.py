@@ -11,7 +11,6 @@ from qcore.calibration import Statistics
 from qcore.model import Model
 from qcore.quantizer import Rules, quantize_model
 from qcore.quantizer.recovery.recover import Accuracy, read_methods
-from qcore.schema import load
 
 
 class Files:
@@ -36,10 +35,8 @@ class Files:
                 made.append(quantized(self.model, *task))
                 advance(1)
             return made
-        content = self.model.to_bytes()
-        for future in [self.executor.submit(quantized_content, content, *task) for task in tasks]:
-            file, warned = future.result()
-            made.append((load(file), warned))
+        for future in [self.executor.submit(quantized, self.model, *task) for task in tasks]:
+            made.append(future.result())
             advance(1)
         return made
 
@@ -51,9 +48,3 @@ def quantized(model: Model, statistics: Statistics, samples: list[Any], accuracy
         given = samples if read_methods(accuracy) else None
         found = quantize_model(model, "int8", statistics, rules=rules, accuracy=accuracy, samples=given, runnable=True)
     return found, [str(one.message) for one in caught]
-
-
-def quantized_content(content: bytes, *task: Any) -> tuple[bytes, list[str]]:
-    """The same of files."""
-    found, warned = quantized(load(content), *task)
-    return found.to_bytes(), warned

@@ -12,14 +12,12 @@ import numpy as np
 
 from qcore.analysis.tuning.composing import Bank, compose
 from qcore.calibration import Statistics
-from qcore.errors import InputError
 from qcore.kernels.opdef import Array
 from qcore.model import Model
 from qcore.numerics.dtypes import element_type
 from qcore.numerics.metrics import ErrorSums
 from qcore.quantizer import Rules
 from qcore.quantizer.recovery.running import feeds, outputs, without_softmax
-from qcore.schema import load
 
 SHARES = 8
 """Parts that work is spread in: enough for a few workers, and few enough that the model is not sent too often."""
@@ -29,10 +27,10 @@ SHARES = 8
 class Job:
     """What measuring takes.
 
-    content: the float model's file. statistics: of its activations. bank: constants. samples: to run.
+    model: the float one. statistics: of its activations. bank: constants. samples: to run.
     """
 
-    content: bytes
+    model: Model
     statistics: Statistics
     bank: Bank
     samples: list[Any]
@@ -59,8 +57,7 @@ class Bench:
 
     def __init__(self, job: Job, executor: Executor | None = None):
         self.job, self.executor = job, executor
-        self.model = load(job.content)
-        self.expected = run(self.model, job.samples)
+        self.expected = run(job.model, job.samples)
 
     def measure(self, rules: Sequence[Rules], advance: Callable[[int], None] = lambda count: None) -> list[Measured]:
         """What each of some rules costs; advance: told of those that are done.
@@ -71,7 +68,7 @@ class Bench:
         if self.executor is None:
             found = []
             for one in rules:
-                found.append(measured(self.model, self.job, one))
+                found.append(measured(self.job, one))
                 advance(1)
             return found
         length = max(1, -(-len(rules) // SHARES))
@@ -100,13 +97,12 @@ class Bench:
 
 def measure_all(job: Job, rules: Sequence[Rules]) -> list[Measured]:
     """What each of some rules costs."""
-    model = load(job.content)
-    return [measured(model, job, one) for one in rules]
+    return [measured(job, one) for one in rules]
 
 
-def measured(model: Model, job: Job, rules: Rules) -> Measured:
-    """What rules cost; model: the job's float model."""
-    composed = compose(model, job.statistics, job.bank, rules)
+def measured(job: Job, rules: Rules) -> Measured:
+    """What rules cost."""
+    composed = compose(job.model, job.statistics, job.bank, rules)
     size = len(composed.to_bytes())
     return Measured(size, size + activation_bytes(composed), run(composed, job.samples))
 
@@ -115,13 +111,9 @@ def run(model: Model, samples: Sequence[Any]) -> list[Array]:
     """Real values of each output for all samples, before a SOFTMAX.
 
     Raises:
-        InputError: samples are for several signatures.
         QCoreError: the model cannot run on one.
     """
-    fed = feeds(model, samples)
-    if len({feed.subgraph for feed in fed}) > 1:
-        raise InputError("tune: samples are for several signatures, expected one")
-    found = outputs(without_softmax(model), fed)
+    found = outputs(without_softmax(model), feeds(model, samples))
     return [np.concatenate([value.reshape(-1) for value in values]) for values in zip(*found, strict=True)]
 
 

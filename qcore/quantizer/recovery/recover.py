@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ def read_methods(accuracy: Accuracy) -> tuple[str, ...]:
     Raises:
         InputError: there is none of a name.
     """
-    names = [] if accuracy is None else [accuracy] if isinstance(accuracy, str) else list(accuracy)
+    single = isinstance(accuracy, str) or not isinstance(accuracy, Iterable)
+    names: list[Any] = [] if accuracy is None else [accuracy] if single else list(accuracy)
     if "max" in names:
         names = list(METHODS) + names
     unknown = [name for name in names if name not in (*METHODS, "max")]
