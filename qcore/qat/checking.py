@@ -23,7 +23,7 @@ from qcore.qat.baking import Baking
 from qcore.qat.graph import run
 from qcore.qat.layers import FakeQuant, real_name
 from qcore.qat.rounding import Rounding
-from qcore.quantizer.graph import Graph
+from qcore.quantizer.graph import Graph, params_of
 from qcore.runtime.interpreter import Interpreter
 from qcore.shown import Shown, table
 
@@ -129,15 +129,17 @@ class _Comparison:
         self.rounding = Rounding(exported, arithmetic)
         self.interpreter = Interpreter(model_content=exported, arithmetic=arithmetic, experimental_preserve_all_tensors=True)
         self.interpreter.allocate_tensors()
-        tensors = enumerate(self.graph.tensors)
-        computed = [number for number, tensor in tensors if tensor.dtype in ("int8", "int16") and not tensor.is_constant]
-        names = {self.graph.tensors[number].name: number for number in computed}
         self.rounds = [layer for layer in self.layers.layers if isinstance(layer, FakeQuant)]
+        # By scale too: a clamp that became part of a pool leaves two tensors of one name.
+        known = {
+            (tensor.name, *params_of(tensor).single()): number
+            for number, tensor in enumerate(self.graph.tensors)
+            if tensor.dtype in ("int8", "int16") and tensor.quantization is not None and tensor.quantization.scale.size == 1
+        }
         for layer in self.rounds:
-            quantization = self.graph.tensors[names[layer.name]].quantization if layer.name in names else None
-            if quantization is None or (float(quantization.scale[0]), int(quantization.zero_point[0])) != layer.params.single():
+            if (layer.name, *layer.params.single()) not in known:
                 raise InputError(f"check: the exported model has no tensor {layer.name!r} of this scale, so it was made of another model")
-        self.numbers = {layer.name: names[layer.name] for layer in self.rounds}
+        self.numbers = {layer.name: known[layer.name, *layer.params.single()] for layer in self.rounds}
         self.found: dict[str, list[int]] = {layer.name: [0, 0, 0] for layer in self.rounds}
         self.agreeing = self.agreeing_as_trained = self.samples = 0
 

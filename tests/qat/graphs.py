@@ -230,6 +230,12 @@ def dead() -> Built:
     return keras.Model(x, L.Dense(3)(keras.ops.max(L.Dense(1)(y), axis=(1, 2))))
 
 
+def clamped_again() -> Built:
+    x = image()
+    y = L.ReLU()(L.MaxPooling2D(2)(L.Conv2D(4, 3, activation="relu")(x)))
+    return keras.Model(x, L.Dense(4)(L.Flatten()(y)))
+
+
 def attention() -> Built:
     x = keras.Input((6, 4), name="tokens")
     query, key, value = (L.Dense(4)(x) for _ in range(3))
@@ -267,6 +273,7 @@ BUILDERS: dict[str, Callable[[], Built]] = {
         coarse,
         permuted,
         dead,
+        clamped_again,
         attention,
     )
 }
