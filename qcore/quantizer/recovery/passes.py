@@ -207,7 +207,10 @@ def _weights(layer: Layer, form: Form, moments: Moments, curvature: Curvature, m
         codes = to_codes(target, scale)
     if "coordinate_descent" in methods:
         for _ in range(_SWEEPS):
+            before = codes, scale
             codes = coordinate_descent(codes, target, scale, matrix, grid)
             if "weight_scales" in methods and layer.per_channel:
                 scale = refitted_scales(codes, target, scale, matrix, least)
+            if all(map(np.array_equal, before, (codes, scale))):
+                break
     return codes, scale

@@ -26,6 +26,8 @@ from qcore.quantizer.recovery.moments import Moments, Real
 BLOCK = 64
 """Columns that are worked on before the rest of a matrix hears of it: two matrix products in place of as many rank-one updates."""
 
+AT_ONCE = 1 << 21
+"""Weights that are rounded in one go, of several candidates for their scales: columns come one after another, rows cost little more."""
 
 PULLS = (math.inf, 100.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03)
 """Of least squares towards the float weights, as parts of the inputs' mean variance: candidates, the strongest first."""
@@ -172,13 +174,15 @@ def fitted(target: Real, curvature: Real, grid: Grid, least: Real, per_channel: 
     reach = np.abs(target).max(axis=-1)
     reach = reach if per_channel else np.full_like(reach, reach.max())
     codes, scale, least_error = np.zeros_like(target), np.zeros_like(reach), np.full_like(reach, np.inf)
-    for part in grid.parts:
-        tried = stored(np.maximum(reach * (part / grid.high), least))
-        found = to_codes(target, tried)
-        error = curved_error(found, target, tried, curvature)
-        better = error < least_error if per_channel else np.full(reach.shape, error.sum() < least_error.sum())
-        codes, scale = np.where(better[..., np.newaxis], found, codes), np.where(better, tried, scale)
-        least_error = np.where(better, error, least_error)
+    at_once = max(1, AT_ONCE // target.size)
+    for start in range(0, len(grid.parts), at_once):
+        candidates = [stored(np.maximum(reach * (part / grid.high), least)) for part in grid.parts[start : start + at_once]]
+        together = to_codes(np.tile(target, (1, len(candidates), 1)), np.concatenate(candidates, axis=1))
+        for tried, found in zip(candidates, np.split(together, len(candidates), axis=1), strict=True):
+            error = curved_error(found, target, tried, curvature)
+            better = error < least_error if per_channel else np.full(reach.shape, error.sum() < least_error.sum())
+            codes, scale = np.where(better[..., np.newaxis], found, codes), np.where(better, tried, scale)
+            least_error = np.where(better, error, least_error)
     return codes, scale
 
 
@@ -195,7 +199,7 @@ def stored(scale: Real) -> Real:
 
 def rounded(target: Real, scale: Real, grid: Grid) -> Real:
     """The nearest codes: integers in float64[groups, outputs, depth]."""
-    return np.clip(round_half_away(target / scale[..., np.newaxis]), grid.low, grid.high)
+    return np.minimum(np.maximum(round_half_away(target / scale[..., np.newaxis]), grid.low), grid.high)
 
 
 def gptq(target: Real, scale: Real, factor: Real, grid: Grid) -> Real:
@@ -216,17 +220,18 @@ def gptq(target: Real, scale: Real, factor: Real, grid: Grid) -> Real:
     Source: Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022, which keeps the
     inverse of M in place of M; the codes are the same.
     """
-    codes, errors = np.empty_like(target), np.empty_like(target)
-    for start in range(0, target.shape[-1], BLOCK):
+    columns = np.ascontiguousarray(target.swapaxes(1, 2))
+    codes, errors = np.empty_like(columns), np.empty_like(columns)
+    for start in range(0, len(columns[0]), BLOCK):
         block = slice(start, start + BLOCK)
         within = factor[:, block, block]
-        pulled = errors[..., :start] @ factor[:, :start, block]
+        pulled = factor[:, :start, block].swapaxes(1, 2) @ errors[:, :start]
         for j in range(within.shape[-1]):
-            wanted = target[..., start + j] - pulled[..., j] / within[:, j, j, np.newaxis]
-            codes[..., start + j] = rounded(wanted[..., np.newaxis], scale, grid)[..., 0]
-            errors[..., start + j] = codes[..., start + j] * scale - target[..., start + j]
-            pulled += errors[..., start + j, np.newaxis] * within[:, np.newaxis, j]
-    return codes
+            wanted = columns[:, start + j] - pulled[:, j] / within[:, j, j, np.newaxis]
+            codes[:, start + j] = rounded(wanted[..., np.newaxis], scale, grid)[..., 0]
+            errors[:, start + j] = codes[:, start + j] * scale - columns[:, start + j]
+            pulled[:, j + 1 :] += within[:, j, j + 1 :, np.newaxis] * errors[:, start + j, np.newaxis]
+    return codes.swapaxes(1, 2)
 
 
 def coordinate_descent(codes: Real, target: Real, scale: Real, curvature: Real, grid: Grid) -> Real:
@@ -243,20 +248,19 @@ def coordinate_descent(codes: Real, target: Real, scale: Real, curvature: Real, 
 
     Source: Behdin et al., "QuantEase: Optimization-based Quantization for Language Models", 2023.
     """
-    codes = codes.copy()
-    slope = (codes * scale[..., np.newaxis] - target) @ curvature
-    for start in range(0, codes.shape[-1], BLOCK):
-        block = slice(start, start + BLOCK)
-        within, before = curvature[:, block, block], codes[..., block].copy()
+    columns = codes.swapaxes(1, 2).copy()
+    slope = curvature @ (codes * scale[..., np.newaxis] - target).swapaxes(1, 2)
+    for start in range(0, len(columns[0]), BLOCK):
+        block, after = slice(start, start + BLOCK), slice(start + BLOCK, None)
+        within, before = curvature[:, block, block], columns[:, block].copy()
         for j in range(within.shape[-1]):
-            old = codes[..., start + j]
-            wanted = old - slope[..., start + j] / (within[:, j, j, np.newaxis] * scale)
-            new = np.clip(round_half_away(wanted), grid.low, grid.high)
-            slope[..., block] += ((new - old) * scale)[..., np.newaxis] * within[:, np.newaxis, j]
-            codes[..., start + j] = new
-        after = slice(start + BLOCK, None)
-        slope[..., after] += ((codes[..., block] - before) * scale[..., np.newaxis]) @ curvature[:, block, after]
-    return codes
+            old = columns[:, start + j].copy()
+            wanted = old - slope[:, start + j] / (within[:, j, j, np.newaxis] * scale)
+            columns[:, start + j] = np.minimum(np.maximum(round_half_away(wanted), grid.low), grid.high)
+            change = (columns[:, start + j] - old) * scale
+            slope[:, start + j + 1 : start + BLOCK] += within[:, j, j + 1 :, np.newaxis] * change[:, np.newaxis]
+        slope[:, after] += curvature[:, after, block] @ ((columns[:, block] - before) * scale[:, np.newaxis])
+    return columns.swapaxes(1, 2)
 
 
 def refitted_scales(codes: Real, target: Real, scale: Real, curvature: Real, least: Real) -> Real:
