@@ -12,7 +12,7 @@ from qcore.numerics.affine import dequantize
 from qcore.runtime.executor import Executor
 from qcore.runtime.plan import Settings, run_step
 from qcore.runtime.real_values import parameters, to_elements
-from qcore.runtime.session import REMEMBERING, Session
+from qcore.runtime.session import Session, has_state
 
 CALLING = frozenset({"IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE"})
 """Operators that run subgraphs and give what these give."""
@@ -33,10 +33,7 @@ class Side:
         self.subgraph = subgraph
         self.graph = model.subgraphs[subgraph]
         self.flow = Flow(self.graph)
-        self.stateless = not any(
-            any(tensor.is_variable for tensor in graph.tensors) or any(operator.code.name in REMEMBERING for operator in graph.operators)
-            for graph in model.subgraphs
-        )
+        self.stateless = not has_state(model)
 
     @property
     def executor(self) -> Executor:

@@ -24,7 +24,7 @@ from qcore.qat.baking import Baking
 from qcore.qat.graph_export import float_model
 from qcore.qat.layers import FakeQuant, QuantizedKernel, codes_name, real_name
 from qcore.quantizer import Rule, quantize_model
-from qcore.quantizer.graph import Graph, real_constant, to_quantization
+from qcore.quantizer.graph import Graph, real_constant, tensor_at, to_quantization
 from qcore.quantizer.specification import spec_of
 
 Route = Literal["graph", "tensorflow"]
@@ -54,7 +54,7 @@ def export(
         model: from ``quantize_model``, trained or calibrated; it is not changed.
         packed: kernels of up to 4 bits become packed int4 tensors, where TensorFlow Lite reads them: CONV_2D, FULLY_CONNECTED and, with
             activations of 8 bits, DEPTHWISE_CONV_2D. Beside those, its convolutions round twice with them, and without XNNPACK. False: the
-            same codes in int8 tensors, twice the bytes, which it computes as any others, and closer to training.
+            same codes in int8 tensors, twice the bytes, which it computes as any others.
         route: how the float model in between is made. "graph": from the layers themselves, on any backend. "tensorflow": by TensorFlow's
             converter, with Keras on TensorFlow.
         input_type: of the model's inputs; None is "float32". "int8" and "uint8" go with activations of 8 bits, "int16" with those of 16.
@@ -191,7 +191,7 @@ def _settle_kernels(graph: Graph, bits: list[int], packed: bool) -> None:
 def _settle_biases(graph: Graph) -> None:
     """Gives every FULLY_CONNECTED a bias, since TensorFlow Lite 2.21 sums products of int16 in int32 where it has none."""
     for operator in graph.operators:
-        if operator.name == "FULLY_CONNECTED" and (len(operator.inputs) == 2 or operator.inputs[2] == OPTIONAL):
+        if operator.name == "FULLY_CONNECTED" and tensor_at(operator, 2) == OPTIONAL:
             zeros = np.zeros(graph.tensors[operator.inputs[1]].shape[0], np.float32)
             operator.inputs[2:] = [graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}/bias", zeros, "float32")]
 

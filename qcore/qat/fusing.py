@@ -25,7 +25,7 @@ from qcore.kernels.opdef import Array
 from qcore.model import OPTIONAL, Operator
 from qcore.qat.tidying import tidy
 from qcore.qat.wiring import Wiring
-from qcore.quantizer.graph import Graph, real_constant
+from qcore.quantizer.graph import Graph, real_constant, tensor_at
 
 ACTIVATIONS = frozenset(("RELU", "RELU6", "RELU_N1_TO_1"))
 TAKES_ACTIVATION = frozenset(
@@ -214,7 +214,7 @@ def _take_arithmetic(wiring: Wiring, operator: Operator) -> bool:
 def _weights(wiring: Wiring, operator: Operator) -> tuple[Array | None, Array | None]:
     """The filter and bias of a weighted operator, where they are constants."""
     place = WEIGHTED[operator.name]
-    slots = [operator.inputs[slot] if slot < len(operator.inputs) else OPTIONAL for slot in (place.filter, place.bias)]
+    slots = [tensor_at(operator, slot) for slot in (place.filter, place.bias)]
     filter, bias = (None if tensor == OPTIONAL else real_constant(wiring.graph.tensors[tensor]) for tensor in slots)
     return filter, bias
 

@@ -25,7 +25,6 @@ from qcore.quantizer.ai_edge_specification import (
     float_inputs,
 )
 from qcore.quantizer.graph import Graph, Use, real_constant, to_quantization
-from qcore.quantizer.int8_constants import widen_constants
 from qcore.quantizer.options import Options, Ranges
 from qcore.quantizer.specification import float_slots
 
@@ -58,7 +57,6 @@ def quantize_static(model: Model, mode: str, ranges: Ranges, options: Options, i
         del pending[index]
         done.add(index)
         graph = Graph(model, index)
-        widen_constants(graph)
         specs = {operator: spec for operator in graph.operators if (spec := _spec(graph, operator, mode, options)) is not None}
         kept += _kept(graph, specs)
         types = (input_type, output_type) if index in entries else (dtype, dtype)

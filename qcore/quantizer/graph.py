@@ -211,6 +211,11 @@ def set_constant(tensor: Tensor, values: NDArray[Any], dtype: str, quantization:
     tensor.dtype, tensor.quantization, tensor.sparsity = dtype, quantization, None
 
 
+def tensor_at(operator: Operator, slot: int | None) -> int:
+    """The tensor of an input; OPTIONAL where the operator leaves it out."""
+    return operator.inputs[slot] if slot is not None and slot < len(operator.inputs) else OPTIONAL
+
+
 def real_constant(tensor: Tensor) -> NDArray[np.float32] | None:
     """The values of a float32 constant whose elements the file holds all; None of any other tensor."""
     if tensor.dtype != "float32" or tensor.sparsity is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from qcore.model import OPTIONAL, Operator
 from qcore.numerics import QuantParams
-from qcore.quantizer.graph import Graph, Use, real_constant, set_constant
+from qcore.quantizer.graph import Graph, Use, real_constant, set_constant, tensor_at
 from qcore.quantizer.options import Options
 
 _CHANNELS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
@@ -73,7 +73,7 @@ def _scale(
     graph: Graph, consumers: Consumers, params: dict[int, QuantParams], operator: Operator, axis: int, factor: NDArray[np.float32]
 ) -> bool:
     """Multiplies weights and bias; False where that is not possible."""
-    number, bias = operator.inputs[_FILTER], _bias(operator)
+    number, bias = operator.inputs[_FILTER], tensor_at(operator, _BIAS)
     weights, shift = real_constant(graph.tensors[number]), None if bias == OPTIONAL else real_constant(graph.tensors[bias])
     if weights is None or len(consumers[number]) > 1:
         return False
@@ -95,7 +95,7 @@ def _scale(
 
 def _shift(graph: Graph, operator: Operator, addend: NDArray[np.float32]) -> bool:
     """Adds to the bias; False where that is not possible."""
-    bias = _bias(operator)
+    bias = tensor_at(operator, _BIAS)
     shift = np.zeros(addend.shape, np.float32) if bias == OPTIONAL else real_constant(graph.tensors[bias])
     if shift is None or shift.size != addend.size:
         return False
@@ -103,10 +103,6 @@ def _shift(graph: Graph, operator: Operator, addend: NDArray[np.float32]) -> boo
         total = shift.reshape(-1) + addend
     operator.inputs[_BIAS:] = [graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}/bias", total, "float32")]
     return True
-
-
-def _bias(operator: Operator) -> int:
-    return operator.inputs[_BIAS] if len(operator.inputs) > _BIAS else OPTIONAL
 
 
 def _absorb(graph: Graph, operator: Operator, reader: Operator) -> None:

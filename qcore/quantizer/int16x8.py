@@ -25,13 +25,12 @@ from qcore.numerics import (
     quantize_by_reciprocal,
     symmetric_params,
 )
-from qcore.quantizer.graph import Graph, params_of, places, real_constant, set_constant, to_quantization
+from qcore.quantizer.graph import Graph, params_of, places, real_constant, set_constant, tensor_at, to_quantization
 from qcore.quantizer.graph_ranges import require_ranges
 from qcore.quantizer.int8 import require_operands
-from qcore.quantizer.int8_constants import widen_constants
 from qcore.quantizer.int16x8_params import activation_params, quantize_constant, unit_params
 from qcore.quantizer.int16x8_ranges import CarriedRanges, take_wide_ranges
-from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, tensor_at, without_range
+from qcore.quantizer.int16x8_selection import Chosen, guarded_reach, own_reach, range_of, select, without_range
 from qcore.quantizer.int16x8_specification import Scaling
 from qcore.quantizer.options import Options, Ranges
 from qcore.quantizer.runnable import (
@@ -75,7 +74,6 @@ def quantize_int16x8(model: Model, ranges: Ranges, options: Options) -> None:
             require_operands(operator, place)
     for index in range(len(model.subgraphs)):
         graph = Graph(model, index)
-        widen_constants(graph)
         carried = take_wide_ranges(graph, ranges, options) if options.ranges == "graph" else CarriedRanges(ranges)
         lacking += without_range(graph, carried, options)
         selection = select(graph, carried, options)

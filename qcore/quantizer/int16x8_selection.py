@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qcore.model import OPTIONAL, Operator
 from qcore.numerics import greatest_magnitude, guarded_filter_range
-from qcore.quantizer.graph import Graph, real_constant
+from qcore.quantizer.graph import Graph, real_constant, tensor_at
 from qcore.quantizer.int16x8_params import activation_params
 from qcore.quantizer.int16x8_specification import SPECIFICATION, Row, Scaling
 from qcore.quantizer.options import Options, Ranges
@@ -76,11 +76,6 @@ def without_range(graph: Graph, ranges: Ranges, options: Options) -> list[str]:
             needed = [i for i in _ranged(graph, Chosen(operator, row, slots)) if not graph.tensors[i].is_constant]
             lacking |= dict.fromkeys(i for i in needed if range_of(graph, i, ranges) is None)
     return [f"{graph.tensors[i].name!r} ({producers[i].name if i in producers else 'an input'})" for i in lacking]
-
-
-def tensor_at(operator: Operator, slot: int | None) -> int:
-    """The tensor of an input; OPTIONAL where the operator leaves it out."""
-    return operator.inputs[slot] if slot is not None and slot < len(operator.inputs) else OPTIONAL
 
 
 def range_of(graph: Graph, tensor: int, ranges: Ranges) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from qcore.errors import ModelError, QuantizationError
 from qcore.model import OPTIONAL, Model, Operator
 from qcore.quantizer.graph import Graph, places
 from qcore.quantizer.graph_ranges import require_ranges, take_ranges
-from qcore.quantizer.int8_constants import Precision, separate_constants, weights, widen_constants
+from qcore.quantizer.int8_constants import Precision, separate_constants, weights
 from qcore.quantizer.int8_fallback import kept_float, quantized_but_refused, without_range
 from qcore.quantizer.int8_loops import LoopRanges, quantize_loops
 from qcore.quantizer.int8_propagate import propagate
@@ -91,7 +91,6 @@ def _quantize(
 
     Adds to what emulates, to what kernels refuse, and to the tensors that lack a range.
     """
-    widen_constants(graph)
     carried = take_ranges(graph, options)
     emulating |= {*carried.behind.values(), *carried.wide}
     separate_constants(graph)

@@ -35,11 +35,11 @@ def widened(model: Model) -> Model:
         return model
     copied = copy_model(model)
     for index in range(len(copied.subgraphs)):
-        widen_constants(Graph(copied, index))
+        _widen_constants(Graph(copied, index))
     return copied
 
 
-def widen_constants(graph: Graph) -> None:
+def _widen_constants(graph: Graph) -> None:
     """Makes float16 constants behind a DEQUANTIZE, as the float16 mode writes them, float32 constants again."""
     for operator in [operator for operator in graph.operators if operator.name == "DEQUANTIZE"]:
         if not operator.inputs or not operator.outputs or OPTIONAL in (operator.inputs[0], operator.outputs[0]):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qcore.model import OPTIONAL, Operator
 from qcore.numerics import QuantParams, quantize_bias
-from qcore.quantizer.graph import Graph, Use
+from qcore.quantizer.graph import Graph, Use, tensor_at
 from qcore.quantizer.int8_constants import Axis, Precision, constant_params, copy_constant, is_float_constant, values_of
 from qcore.quantizer.specification import Bias, float_slots, spec_of
 
@@ -157,7 +157,7 @@ class _Propagation:
     def _settle_bias(self, operator: Operator, bias: Bias) -> bool:
         """Gives a constant bias the scale of the products, and raises that of the weights where the guard must."""
         tensors, params = self.graph.tensors, self.found.params
-        number = operator.inputs[bias.slot] if bias.slot < len(operator.inputs) else OPTIONAL
+        number = tensor_at(operator, bias.slot)
         if number == OPTIONAL or number in params or not is_float_constant(tensors[number]):
             return True
         filter_number = operator.inputs[bias.filter]

@@ -16,6 +16,14 @@ REMEMBERING = frozenset({"VAR_HANDLE", "HASHTABLE", "RANDOM_UNIFORM", "RANDOM_ST
 """Operators that carry something from one invoke to the next, apart from variable tensors."""
 
 
+def has_state(model: Model) -> bool:
+    """The model carries something from one invoke to the next."""
+    return any(
+        any(tensor.is_variable for tensor in graph.tensors) or any(operator.code.name in REMEMBERING for operator in graph.operators)
+        for graph in model.subgraphs
+    )
+
+
 class Session:
     """Makes executors as they are needed, and lets operators call subgraphs; see ``qcore.kernels.opdef.Session``.
 

@@ -153,13 +153,13 @@ def test_skipped_layers_are_exported_as_they_are() -> None:
     np.testing.assert_allclose(result, keras.ops.convert_to_numpy(model(sample)), atol=0.05 * float(np.abs(result).max()))
 
 
-@pytest.mark.parametrize("kind", ["float32", "int8", "uint8"])
-def test_inputs_and_outputs_have_the_names_of_the_layers(kind: str) -> None:
-    model = trained(graphs.build("two_inputs_and_outputs"))
+@pytest.mark.parametrize(("bits", "kind"), [(8, "float32"), (8, "int8"), (8, "uint8"), (16, "float32"), (16, "int16")])
+def test_inputs_and_outputs_have_the_names_of_the_layers(bits: int, kind: Any) -> None:
+    model = trained(graphs.build("two_inputs_and_outputs"), activation_bits=bits)
     exported = export(model, input_type=kind, output_type=kind)
     graph = exported.subgraphs[0]
     assert {graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)} == {kind}
-    suffix = "_codes" if kind == "int8" else ""
+    suffix = "_codes" if kind == f"int{bits}" else ""
     assert {graph.tensors[i].name for i in graph.inputs} == {f"alpha{suffix}", f"zeta{suffix}"}
     assert {graph.tensors[i].name for i in graph.outputs} == {f"first{suffix}", f"second{suffix}"}
 

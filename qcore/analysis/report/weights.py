@@ -12,11 +12,12 @@ from qcore.analysis.report.charts import bars, code_bars, columns, grid, worst_c
 from qcore.analysis.report.data import Bias, Channel, Weights
 from qcore.analysis.report.observing import ChannelSums
 from qcore.calibration.tensor_statistics import TensorStatistics
-from qcore.model import OPTIONAL, Operator, Subgraph, Tensor
+from qcore.model import Operator, Subgraph, Tensor
 from qcore.numerics.affine import dequantize
 from qcore.numerics.metrics import error_metrics
 from qcore.numerics.params import QuantParams
 from qcore.numerics.tensor import quantize_tensor
+from qcore.quantizer.graph import tensor_at
 from qcore.quantizer.specification import PER_TENSOR, SPECIFICATION
 from qcore.runtime.real_values import parameters, to_real
 from qcore.schema import constant
@@ -46,7 +47,7 @@ class Constants:
 
     def at(self, operator: Operator, slot: int) -> Tensor | None:
         """The constant that an operator takes there."""
-        index = operator.inputs[slot] if slot < len(operator.inputs) else OPTIONAL
+        index = tensor_at(operator, slot)
         return self.graph.tensors[self.behind[index]] if index in self.behind else None
 
 

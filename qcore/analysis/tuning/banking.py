@@ -17,7 +17,6 @@ from qcore.analysis.tuning.composing import Bank, Constants, constants_of
 from qcore.model import OPTIONAL, Model, Operator, Table
 from qcore.numerics import QuantParams, dequantize
 from qcore.quantizer.graph import Graph, copy_model, finish, real_constant
-from qcore.quantizer.int8_constants import widened
 from qcore.quantizer.int16x8_specification import SPECIFICATION
 from qcore.quantizer.recovery.running import feeds, outputs
 
@@ -47,7 +46,7 @@ def bank_of(model: Model, wide: Model, narrow: Model, samples: Sequence[Any]) ->
 def _own_biases(model: Model, constants: Mapping[tuple[str, str], Constants], samples: Sequence[Any]) -> dict[str, NDArray[np.float64]]:
     """``b + (W - Q s) m_f`` by name of the weights: beside each operator of the float model, another computes what the weights err by."""
     by_name = {name: (kind, one) for (name, kind), one in constants.items()}
-    edited = copy_model(widened(model))
+    edited = copy_model(model)
     subgraph = feeds(model, samples[:1])[0].subgraph
     graph, found = Graph(edited, subgraph), dict[str, NDArray[np.float64]]()
     known = len(graph.subgraph.outputs)

@@ -15,7 +15,6 @@ from qcore.model import OPTIONAL, Model, Operator, Tensor
 from qcore.numerics.dtypes import element_type
 from qcore.quantizer import Rule, Rules
 from qcore.quantizer.graph import Graph, Use
-from qcore.quantizer.int8_constants import widened
 from qcore.quantizer.int16x8_specification import SPECIFICATION
 from qcore.quantizer.specification import spec_of
 from qcore.quantizer.weight_kernels import Activations, Case, Granularity, takes
@@ -106,7 +105,6 @@ class Space:
             weights: types to choose from.
             activations: likewise.
         """
-        model = widened(model)
         outputs = [(_output(graph, operator), operator.name) for graph in graphs(model) for operator in graph.operators]
         counts = Counter(name for name, _ in outputs)
         names = {name: operator for name, operator in outputs if name and counts[name] == 1}

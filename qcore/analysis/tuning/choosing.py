@@ -26,6 +26,7 @@ from qcore.calibration.samples import Feeder, Samples, iterate
 from qcore.errors import InputError, QuantizationError
 from qcore.model import Model
 from qcore.quantizer import Rules
+from qcore.quantizer.int8_constants import widened
 from qcore.quantizer.recovery.recover import Accuracy, read_methods
 from qcore.quantizer.warning import warn
 
@@ -92,7 +93,7 @@ def tune(
     check_types(weights, activations)
     limit = Limit(max_loss, max_bytes)
     methods = read_methods(accuracy)
-    source = read_model(model)
+    source = widened(read_model(model))
     given = list(iterate(samples))
     check_samples(source, given)
     fitted, held_out, known_labels = divide(given, labels, calibration, metric)

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from qcore.calibration import Statistics
 from qcore.kernels.opdef import Array
 from qcore.model import OPTIONAL, Model, Operator, Quantization
-from qcore.numerics import QuantParams, quantize_bias
 from qcore.quantizer import Rules, quantize_model
-from qcore.quantizer.graph import Graph, finish, set_constant, to_quantization
+from qcore.quantizer.graph import Graph, finish, set_constant, tensor_at
 from qcore.quantizer.int16x8_specification import SPECIFICATION
+from qcore.quantizer.recovery.layers import add_bias, bias_type, write_codes_of_bias
 from qcore.schema import constant
 
 
@@ -69,7 +69,7 @@ def weighted_operators(model: Model) -> Iterator[tuple[Graph, Operator, int, int
             if row is None or row.weights is None or row.bias is None or len(operator.inputs) <= row.weights:
                 continue
             input, filter = operator.inputs[row.inputs[0]], operator.inputs[row.weights]
-            bias = operator.inputs[row.bias] if len(operator.inputs) > row.bias else OPTIONAL
+            bias = tensor_at(operator, row.bias)
             if OPTIONAL not in (input, filter) and graph.tensors[input].dtype in ("int8", "int16") and _is_codes(graph, filter):
                 yield graph, operator, filter, bias
 
@@ -128,14 +128,10 @@ def _put_bias(graph: Graph, operator: Operator, bias: int, real: NDArray[np.floa
     """Writes a bias in the scales of an operator's products; a new one where it has none, as ``quantize_model`` does with ``accuracy``."""
     row = SPECIFICATION[operator.name]
     input = graph.tensors[operator.inputs[row.inputs[0]]]
-    q = input.quantization
-    assert q is not None and row.bias is not None
+    assert input.quantization is not None and row.bias is not None
     if bias == OPTIONAL:
-        dtype = "int64" if input.dtype == "int16" else "int32"
-        bias = graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}_bias", np.zeros(len(real), dtype), dtype)
-        operator.inputs[row.bias :] = [bias]
-    tensor = graph.tensors[bias]
-    wide = tensor.dtype == "int64"
-    found = quantize_bias(real.astype(np.float32), float(q.scale[0]), weights.scale, 64 if wide else 32, guard=False)
-    params = QuantParams(found.scale, np.zeros(1, np.int64), tensor.dtype, 0 if found.scale.size > 1 else None)
-    set_constant(tensor, found.data.reshape(tensor.shape), tensor.dtype, to_quantization(params))
+        dtype = bias_type(input)
+        tensor = add_bias(graph, operator, row.bias, np.zeros(len(real), dtype), dtype)
+    else:
+        tensor = graph.tensors[bias]
+    write_codes_of_bias(tensor, real.astype(np.float32), float(input.quantization.scale[0]), weights.scale)

@@ -15,7 +15,7 @@ from qcore.model import OPTIONAL, Model, Operator, Tensor
 from qcore.numerics import QuantParams, quantize_bias
 from qcore.numerics.dtypes import element_type
 from qcore.quantizer.blocks import scales_of
-from qcore.quantizer.graph import Graph, real_constant, set_constant, to_quantization
+from qcore.quantizer.graph import Graph, real_constant, set_constant, tensor_at, to_quantization
 from qcore.quantizer.recovery.moments import Real
 from qcore.quantizer.recovery.rows import Form
 from qcore.quantizer.recovery.solve import INT4, INT8, Grid
@@ -174,7 +174,7 @@ class Layer:
         return values.reshape(-1) * scale
 
     def _bias_tensor(self) -> Tensor | None:
-        index = optional_input(self.operator, self.slots.bias)
+        index = tensor_at(self.operator, self.slots.bias)
         return None if index == OPTIONAL else self.graph.tensors[index]
 
     def _write_bias(self, bias: NDArray[np.float32], filter_scale: NDArray[np.float32]) -> None:
@@ -182,28 +182,36 @@ class Layer:
         if self.input_scale is None:
             set_constant(tensor, bias.reshape(tensor.shape), "float32")
             return
-        found = quantize_bias(bias, self.input_scale, filter_scale, 64 if tensor.dtype == "int64" else 32, guard=False)
-        params = QuantParams(found.scale, np.zeros(1, np.int64), tensor.dtype, 0 if found.scale.size > 1 else None)
-        set_constant(tensor, found.data.reshape(tensor.shape), tensor.dtype, to_quantization(params))
+        write_codes_of_bias(tensor, bias, self.input_scale, filter_scale)
 
     def _own_bias(self, like: NDArray[np.float32]) -> Tensor:
         """The tensor of its bias: a new one where it has none, or another operator reads it too."""
         tensor, slot = self._bias_tensor(), self.slots.bias
         if tensor is None:
-            wide = self.graph.tensors[self.operator.inputs[self.slots.input]].dtype == "int16"
-            dtype = "float32" if self.input_scale is None else "int64" if wide else "int32"
-            values = np.zeros(len(like), element_type(dtype).storage)
-        elif len(self.graph.consumers()[self.operator.inputs[slot]]) > 1:
-            dtype, values = tensor.dtype, _value(tensor)
-        else:
-            return tensor
-        self.operator.inputs[slot:] = [self.graph.add_constant(f"{self.name}_bias", values, dtype)]
-        return self.graph.tensors[self.operator.inputs[slot]]
+            input = self.graph.tensors[self.operator.inputs[self.slots.input]]
+            dtype = "float32" if self.input_scale is None else bias_type(input)
+            return add_bias(self.graph, self.operator, slot, np.zeros(len(like), element_type(dtype).storage), dtype)
+        if len(self.graph.consumers()[self.operator.inputs[slot]]) > 1:
+            return add_bias(self.graph, self.operator, slot, _value(tensor), tensor.dtype)
+        return tensor
 
 
-def optional_input(operator: Operator, slot: int) -> int:
-    """The number of an input that may be left out."""
-    return operator.inputs[slot] if slot < len(operator.inputs) else OPTIONAL
+def bias_type(input: Tensor) -> str:
+    """The type of an integer bias beside an input."""
+    return "int64" if input.dtype == "int16" else "int32"
+
+
+def add_bias(graph: Graph, operator: Operator, slot: int, values: Array, dtype: str) -> Tensor:
+    """Gives an operator a bias of its own: storage type[channels] of dtype, its last input."""
+    operator.inputs[slot:] = [graph.add_constant(f"{graph.tensors[operator.outputs[0]].name}_bias", values, dtype)]
+    return graph.tensors[operator.inputs[slot]]
+
+
+def write_codes_of_bias(tensor: Tensor, bias: NDArray[np.float32], input_scale: float, filter_scale: NDArray[np.float32]) -> None:
+    """Writes real values, float32[channels], into an integer bias, in the scales of its operator's products."""
+    found = quantize_bias(bias, input_scale, filter_scale, 64 if tensor.dtype == "int64" else 32, guard=False)
+    params = QuantParams(found.scale, np.zeros(1, np.int64), tensor.dtype, 0 if found.scale.size > 1 else None)
+    set_constant(tensor, found.data.reshape(tensor.shape), tensor.dtype, to_quantization(params))
 
 
 def find_layers(model: Model, quantized: Model, origins: Mapping[Operator, Operator]) -> list[Layer]:
@@ -251,16 +259,16 @@ def _known_readers(graph: Graph, layers: Mapping[Operator, Layer]) -> list[Layer
 def _layer(graph: Graph, operator: Operator, real: Graph, origin: Operator, producers: Mapping[int, Operator]) -> Layer | None:
     """The layer that an operator is; None where its constants are not known, or of another kind."""
     slots = SLOTS.get(operator.name)
-    if slots is None or OPTIONAL in [optional_input(each, slot) for each in (operator, origin) for slot in (slots.input, slots.filter)]:
+    if slots is None or OPTIONAL in [tensor_at(each, slot) for each in (operator, origin) for slot in (slots.input, slots.filter)]:
         return None
     input, filter = graph.tensors[operator.inputs[slots.input]], operator.inputs[slots.filter]
-    activations, bias = input.dtype, optional_input(operator, slots.bias)
+    activations, bias = input.dtype, tensor_at(operator, slots.bias)
     if filter in producers and producers[filter].name == "DEQUANTIZE":
         filter, activations = producers[filter].inputs[0], "dequantized"
     codes, weights = graph.tensors[filter], real_constant(real.tensors[origin.inputs[slots.filter]])
     if weights is None or weights.shape != codes.shape or not weights.size or not codes.is_constant or codes.dtype not in GRIDS:
         return None
-    channels, given = codes.shape[-1 if operator.name == "DEPTHWISE_CONV_2D" else 0], optional_input(origin, slots.bias)
+    channels, given = codes.shape[-1 if operator.name == "DEPTHWISE_CONV_2D" else 0], tensor_at(origin, slots.bias)
     values = np.zeros(channels, np.float32) if given == OPTIONAL else real_constant(real.tensors[given])
     if values is None or input.is_constant or (bias != OPTIONAL and not graph.tensors[bias].is_constant):
         return None

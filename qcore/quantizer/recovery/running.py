@@ -15,7 +15,7 @@ from qcore.quantizer.graph import Graph
 from qcore.quantizer.recovery.moments import Real
 from qcore.runtime.plan import Settings
 from qcore.runtime.real_values import to_real
-from qcore.runtime.session import REMEMBERING, Session
+from qcore.runtime.session import REMEMBERING, Session, has_state
 
 _SETTINGS = Settings(engine="fast")
 
@@ -48,10 +48,7 @@ class Walk:
     def __init__(self, model: Model, subgraph: int, fed: Sequence[Feed]) -> None:
         self._model, self._subgraph, self._graph = model, subgraph, model.subgraphs[subgraph]
         self._start, self._kept = 0, [feed.values for feed in fed]
-        everything = [operator for graph in model.subgraphs for operator in graph.operators]
-        self._remembers = any(operator.name in REMEMBERING for operator in everything) or any(
-            tensor.is_variable for graph in model.subgraphs for tensor in graph.tensors
-        )
+        self._remembers = has_state(model)
         self._varying = set(self._graph.inputs)
         for operator in self._graph.operators:
             if self._varies(operator):

@@ -45,6 +45,10 @@ class Grid:
     high: int
     parts: tuple[float, ...]
 
+    def nearest(self, steps: Real) -> Real:
+        """The codes nearest to numbers of steps."""
+        return np.minimum(np.maximum(round_half_away(steps), self.low), self.high)
+
 
 INT8 = Grid(-127, 127, (1.0, 0.95, 0.9, 0.85, 0.8))
 INT4 = Grid(-8, 7, (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4))
@@ -199,7 +203,7 @@ def stored(scale: Real) -> Real:
 
 def rounded(target: Real, scale: Real, grid: Grid) -> Real:
     """The nearest codes: integers in float64[groups, outputs, depth]."""
-    return np.minimum(np.maximum(round_half_away(target / scale[..., np.newaxis]), grid.low), grid.high)
+    return grid.nearest(target / scale[..., np.newaxis])
 
 
 def gptq(target: Real, scale: Real, factor: Real, grid: Grid) -> Real:
@@ -256,7 +260,7 @@ def coordinate_descent(codes: Real, target: Real, scale: Real, curvature: Real, 
         for j in range(within.shape[-1]):
             old = columns[:, start + j].copy()
             wanted = old - slope[:, start + j] / (within[:, j, j, np.newaxis] * scale)
-            columns[:, start + j] = np.minimum(np.maximum(round_half_away(wanted), grid.low), grid.high)
+            columns[:, start + j] = grid.nearest(wanted)
             change = (columns[:, start + j] - old) * scale
             slope[:, start + j + 1 : start + BLOCK] += within[:, j, j + 1 :, np.newaxis] * change[:, np.newaxis]
         slope[:, after] += curvature[:, after, block] @ ((columns[:, block] - before) * scale[:, np.newaxis])
